@@ -1,0 +1,107 @@
+"""A campaign: what is sent to whom, when, in which steps. Immutable once applied."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+
+from notifier.domain.audience import EVERYBODY, Rule
+from notifier.domain.channel import Channel
+from notifier.domain.purpose import Purpose
+from notifier.domain.text import Localized
+
+
+class InputType(StrEnum):
+    """What kind of value an input takes."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    DATETIME = "datetime"  # local time of the bank
+    URL = "url"
+    CHOICE = "choice"
+    RUN = "run"  # the id of an earlier run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A value filled per run."""
+
+    name: str
+    type: InputType
+    label: Localized
+    required: bool = True
+    localized: bool = False  # one text per locale; then the value is a mapping
+    max_length: int = 500
+    choices: tuple[str, ...] = ()
+    default: object = None
+    example: object = None  # used by previews, checks and the demo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When runs start. `start` None: on demand. `repeat`: an RFC 5545 RRULE counted from `start`."""
+
+    start: datetime | None = None  # naive local time in `zone`
+    zone: str = "bank"  # "bank", "contact" or an IANA name
+    repeat: str = ""
+
+
+class Condition(StrEnum):
+    """Who a later step is for; only what is certain, never "not opened"."""
+
+    NOT_DELIVERED = "not-delivered"  # every earlier message bounced, failed, expired, was refused
+    NOT_ACKNOWLEDGED = "not-acknowledged"
+    NOT_ANSWERED = "not-answered"  # got a survey invitation, has not answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputAnchor:
+    """A step counted from a date input: `when: {input: date, offset: -14d, at: "10:00"}`."""
+
+    input: str
+    offset: timedelta = timedelta()
+    at: time | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One named thing a run does. Exactly one of channels, by, accounts says how it travels."""
+
+    name: str
+    template: str
+    channels: tuple[Channel, ...] = ()  # every one of these the contact can get
+    by: tuple[Channel, ...] = ()  # the first of these the contact can get
+    accounts: tuple[str, ...] = ()  # posts, one per account
+    survey: str = ""  # key of the survey this step invites to
+    topic: str = ""  # overrides the campaign's; "feedback" for a survey
+    purpose: Purpose | None = None  # overrides the campaign's; service for a survey
+    after: timedelta = timedelta()  # from the run's start
+    anchor: InputAnchor | None = None  # instead of `after`
+    condition: Condition | None = None
+    audience: Rule = EVERYBODY  # narrows the run's recipients
+    sample_pct: float = 100.0
+    closes: timedelta | None = None  # a survey's answers are taken until then
+    values: Mapping[str, object] = field(default_factory=dict)  # `with:`; joins the inputs in templates
+
+    @property
+    def is_post(self) -> bool:
+        """Whether it is published by an account instead of sent to contacts."""
+        return bool(self.accounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """A campaign as defined; `purpose` None means the purpose of the run named by `inherits`."""
+
+    key: str
+    title: Localized
+    description: Localized = field(default_factory=lambda: Localized({}))
+    purpose: Purpose | None
+    inherits: str = ""  # name of a run input: `purpose: {of: corrects}`
+    topic: str = ""
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    audience: Rule = EVERYBODY
+    schedule: Schedule = field(default_factory=Schedule)
+    steps: tuple[Step, ...]
+    expires: timedelta | None = None  # shortens the purpose's

@@ -1,0 +1,64 @@
+"""The three ways a message can travel, and what each carries."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """A way to reach somebody."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    SOCIAL = "social"  # a public post by one of our accounts; its recipient is the account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailContent:
+    """A rendered e-mail before MIME: subject one line, both bodies complete."""
+
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsContent:
+    """A rendered SMS with signature and suffix; `parts` counted on exactly this text."""
+
+    text: str
+    parts: int
+    encoding: str  # "GSM-7" or "UCS-2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostContent:
+    """A rendered social-media post."""
+
+    text: str
+
+
+Content = EmailContent | SmsContent | PostContent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message on its way to a provider: everything a provider may know, nothing more."""
+
+    public_id: str  # signed; travels with the message so that a callback finds it
+    channel: Channel
+    to: str = field(repr=False)  # address, E.164 number; account key for a post
+    sender: str  # From, number or signature shown
+    content: Content = field(repr=False)
+    mime: bytes = field(default=b"", repr=False)  # complete RFC 5322 message, e-mail only
+    envelope_from: str = ""
+    callback_url: str = ""  # where the provider reports, "" where it does not
+    validity_s: int = 0  # seconds until the message expires, 0 = unbounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """The provider's word that it took the message."""
+
+    provider_ref: str  # its id for the message, "" where it gives none
+    detail: str = ""  # its reply, safe to show
+    url: str = ""  # public address of a post

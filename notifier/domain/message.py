@@ -1,0 +1,86 @@
+"""A message, its states and its only legal moves."""
+
+from enum import StrEnum
+from typing import NewType
+
+from notifier.domain.errors import IllegalMove
+
+RunId = NewType("RunId", int)  # yyyymm * 10^6 + n
+MessageId = NewType("MessageId", int)
+
+
+class State(StrEnum):
+    """Where a message is."""
+
+    QUEUED = "queued"  # planned; waits for its time, its lane, its turn
+    SENDING = "sending"  # claimed by a worker; may be on the wire
+    ACCEPTED = "accepted"  # the provider took it
+    DELIVERED = "delivered"  # the carrier or mailbox says so
+    BOUNCED = "bounced"  # came back
+    FAILED = "failed"  # the provider refused it for good, or it could not be rendered
+    EXPIRED = "expired"  # its time ran out; never sent late
+    REFUSED = "refused"  # our own rules forbid it: consent, suppression, duplicate address
+    CANCELLED = "cancelled"  # a person stopped it
+    UNCERTAIN = "uncertain"  # handed over, answer lost; open until settled
+
+
+RANK: dict[State, int] = {
+    State.QUEUED: 0,
+    State.SENDING: 1,
+    State.UNCERTAIN: 2,
+    State.ACCEPTED: 3,
+    State.FAILED: 4,
+    State.BOUNCED: 4,
+    State.DELIVERED: 5,
+    State.EXPIRED: 6,
+    State.REFUSED: 6,
+    State.CANCELLED: 6,
+}
+"""An event moves a message only to a higher rank, so late and doubled events are harmless."""
+
+MOVES: dict[tuple[State, State], str] = {
+    (State.QUEUED, State.SENDING): "a worker claimed it",
+    (State.QUEUED, State.EXPIRED): "its time ran out before it could go",
+    (State.QUEUED, State.REFUSED): "consent, suppression or a duplicate address forbids it",
+    (State.QUEUED, State.CANCELLED): "a person stopped the run",
+    (State.SENDING, State.ACCEPTED): "the provider took it",
+    (State.SENDING, State.QUEUED): "the provider said: try again later",
+    (State.SENDING, State.FAILED): "the provider said: never again, or it could not be rendered",
+    (State.SENDING, State.UNCERTAIN): "the answer was lost, or the worker died",
+    (State.SENDING, State.DELIVERED): "the callback overtook the provider's answer",
+    (State.SENDING, State.BOUNCED): "the callback overtook the provider's answer",
+    (State.SENDING, State.EXPIRED): "the provider asked to wait past its expiry",
+    (State.UNCERTAIN, State.ACCEPTED): "a callback or a look-up found it at the provider",
+    (State.UNCERTAIN, State.DELIVERED): "a callback reported delivery",
+    (State.UNCERTAIN, State.BOUNCED): "a callback reported a bounce",
+    (State.UNCERTAIN, State.FAILED): "a callback or a person said it was not sent",
+    (State.UNCERTAIN, State.QUEUED): "its purpose allows to send it again",
+    (State.UNCERTAIN, State.EXPIRED): "its time ran out before it was settled",
+    (State.UNCERTAIN, State.CANCELLED): "a person decided against it",
+    (State.ACCEPTED, State.DELIVERED): "the carrier or mailbox reported delivery",
+    (State.ACCEPTED, State.BOUNCED): "it came back",
+    (State.ACCEPTED, State.FAILED): "the provider gave up after taking it",
+    (State.FAILED, State.DELIVERED): "a late report of delivery wins",
+    (State.BOUNCED, State.DELIVERED): "a late report of delivery wins: the bounce was an out-of-office or a retry",
+}
+"""Every legal move with a line of meaning; anything else is refused."""
+
+OPEN = frozenset({State.QUEUED, State.SENDING, State.UNCERTAIN})
+"""States in which the house still has to do something."""
+
+SENT = frozenset({State.ACCEPTED, State.DELIVERED, State.BOUNCED})
+"""States that mean a provider took the message."""
+
+
+def move(current: State, to: State) -> State:
+    """The new state, or `IllegalMove`."""
+    if (current, to) not in MOVES:
+        raise IllegalMove(f"a message cannot go from {current} to {to}")
+    return to
+
+
+def after_event(current: State, reported: State) -> State:
+    """The state after a provider's report: it rises in rank by a legal move, else stays."""
+    if RANK[reported] > RANK[current] and (current, reported) in MOVES:
+        return reported
+    return current
