@@ -8,6 +8,8 @@ from enum import StrEnum
 from notifier.domain.message import MessageId, RunId
 
 _TAG_BYTES = 12
+_TOKEN_CHARS = 200  # a longer one is not ours and not worth a hash
+_NUMBER_LIMIT = 2**63  # a bigint's
 
 
 class LinkKind(StrEnum):
@@ -26,20 +28,23 @@ def derive_key(secret: bytes, use: str) -> bytes:
 
 
 def sign_link(key: bytes, kind: LinkKind, *numbers: int) -> str:
-    """URL-safe token over some non-negative numbers: `kind.numbers.tag`, 96-bit tag."""
+    """URL-safe token over up to 12 numbers, each 0..2⁶³-1: `kind.numbers.tag`, 96-bit tag; else `ValueError`."""
+    if len(numbers) > 12 or not all(0 <= number < _NUMBER_LIMIT for number in numbers):
+        raise ValueError("a token carries up to 12 numbers from 0 to 2**63 - 1")
     body = ".".join([kind.value, *(_to_text(n) for n in numbers)])
     return f"{body}.{_tag(key, body)}"
 
 
 def read_link(key: bytes, kind: LinkKind, token: str) -> tuple[int, ...] | None:
-    """The numbers of a token made by `sign_link`, or None: tampered, cut, or of another kind."""
-    if not token.isascii() or len(token) > 200:
+    """The numbers of a token made by `sign_link`, or None: tampered, cut, or of another kind. Never raises."""
+    if not token.isascii() or len(token) > _TOKEN_CHARS:
         return None
     body, _, tag = token.rpartition(".")
     if not hmac.compare_digest(tag, _tag(key, body)):
         return None
     found, *texts = body.split(".")
-    return tuple(_to_number(text) for text in texts) if found == kind.value else None
+    numbers = [number for text in texts if (number := _to_number(text)) is not None]
+    return tuple(numbers) if found == kind.value and len(numbers) == len(texts) else None
 
 
 def message_token(key: bytes, run_id: RunId, message_id: MessageId) -> str:
@@ -69,5 +74,7 @@ def _to_text(number: int) -> str:
             return text
 
 
-def _to_number(text: str) -> int:
-    return int(text, 36)
+def _to_number(text: str) -> int | None:
+    """The number whose only spelling is `text`; `int` alone would take "+1", "1_0" and "A" too."""
+    number = int(text, 36) if text.isalnum() else 0
+    return number if _to_text(number) == text else None

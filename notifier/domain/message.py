@@ -30,13 +30,16 @@ RANK: dict[State, int] = {
     State.UNCERTAIN: 2,
     State.ACCEPTED: 3,
     State.FAILED: 4,
-    State.BOUNCED: 4,
-    State.DELIVERED: 5,
-    State.EXPIRED: 6,
-    State.REFUSED: 6,
-    State.CANCELLED: 6,
+    State.BOUNCED: 5,
+    State.DELIVERED: 6,
+    State.EXPIRED: 7,
+    State.REFUSED: 7,
+    State.CANCELLED: 7,
 }
-"""An event moves a message only to a higher rank, so late and doubled events are harmless."""
+"""An event moves a message only to a higher rank, so late and doubled events are harmless.
+
+No two states a provider can report share a rank: the first to arrive would win.
+"""
 
 MOVES: dict[tuple[State, State], str] = {
     (State.QUEUED, State.SENDING): "a worker claimed it",
@@ -60,6 +63,7 @@ MOVES: dict[tuple[State, State], str] = {
     (State.ACCEPTED, State.DELIVERED): "the carrier or mailbox reported delivery",
     (State.ACCEPTED, State.BOUNCED): "it came back",
     (State.ACCEPTED, State.FAILED): "the provider gave up after taking it",
+    (State.FAILED, State.BOUNCED): "a bounce says more than a failure: it was on its way and came back",
     (State.FAILED, State.DELIVERED): "a late report of delivery wins",
     (State.BOUNCED, State.DELIVERED): "a late report of delivery wins: the bounce was an out-of-office or a retry",
 }
