@@ -1,0 +1,1 @@
+"""Everything kept: SQL per aggregate, the one commit, the bell."""

@@ -1,0 +1,15 @@
+"""The first schema: partitions by run month, tallies, leases, consent ledger."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_23_first"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Run the SQL beside this file."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    sql = Path(__file__).with_suffix(".sql").read_text()
+    op.get_bind().connection.dbapi_connection.run_async(lambda driver: driver.execute(sql))
