@@ -33,6 +33,7 @@ _POSTGRES_SETTINGS = {
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "random_page_cost": "1.1",
+    "synchronous_commit": "on",
     "jit": "off",
     "max_wal_size": "2GB",
     "min_wal_size": "256MB",
@@ -46,8 +47,8 @@ _POSTGRES_SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+_DURABLE = {"fsync": "on", "full_page_writes": "on"}
 
 
 class Server(Protocol):
