@@ -58,6 +58,8 @@ def configure_logs(settings: "Settings") -> None:
 
 def get_logger(name: str = "notifier") -> structlog.stdlib.BoundLogger:
     """A logger; events read `room.verb_past`, facts are keys: `log.info("delivery.sent", run=7, count=64)`."""
+    if not structlog.is_configured():
+        _configure_quietly()
     return structlog.stdlib.get_logger(name)
 
 
@@ -92,3 +94,18 @@ def _masked(key: str, value: Any) -> Any:
 
 def _console() -> structlog.typing.Processor:
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+
+
+def _configure_quietly() -> None:
+    """Until a door sets logs up: warnings alone, masked, on stderr; standard output belongs to the program."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            mask_event,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
