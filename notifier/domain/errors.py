@@ -2,6 +2,7 @@
 
 NotifierError
 ├── DefinitionError      a YAML file or template is wrong: file, line, column, remedy
+├── DefinitionErrors     several of them, as one
 ├── InputError           a value given by a person or a system is wrong: field, remedy
 ├── NotFound             no such thing, or not for you
 ├── Conflict             the request contradicts what already happened
@@ -14,6 +15,7 @@ NotifierError
     └── OutcomeUnknown   the provider may or may not have accepted: never resend blindly
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,6 +42,14 @@ class DefinitionError(NotifierError):
     def __init__(self, place: Place, problem: str, remedy: str = "") -> None:
         super().__init__(f"{place}: {problem}" + (f". {remedy}" if remedy else ""))
         self.place, self.problem, self.remedy = place, problem, remedy
+
+
+class DefinitionErrors(NotifierError):
+    """Several definitions are wrong, or one in several places; in the order of files and lines."""
+
+    def __init__(self, errors: Iterable[DefinitionError]) -> None:
+        self.errors = tuple(sorted(errors, key=lambda error: (error.place.file, error.place.line, error.place.column)))
+        super().__init__("\n".join(str(error) for error in self.errors))
 
 
 class InputError(NotifierError):

@@ -1,0 +1,1 @@
+"""From definitions to messages: audience, schedule, forecast, approval, plan."""
