@@ -109,6 +109,10 @@ class Connection:
 
     async def _command(self, *command: bytes) -> Reply:
         response = await self._client.execute_command(*command, timeout=self._timeout_s)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Python 3.11's wait_for swallows a cancellation that meets a reply; here it must not reach the text.
+            raise asyncio.CancelledError
         return Reply(response.code, response.message)
 
     async def _send_data(self, data: bytes) -> Reply:

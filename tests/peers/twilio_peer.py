@@ -1,0 +1,72 @@
+"""An HTTP server that speaks the part of Twilio's API that sends messages."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+from tests.peers.http_peer import HttpPeer, Seen, Told, http_peer
+
+ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
+AUTH_TOKEN = "twilio-test-token"
+PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
+
+
+def twilio_error(status: int, code: int, message: str = "no") -> Told:
+    """An error as Twilio writes it."""
+    body = {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+    return Told(status, json.dumps(body).encode())
+
+
+@asynccontextmanager
+async def twilio_peer() -> AsyncIterator[HttpPeer]:
+    """Takes messages for `ACCOUNT_SID` with `AUTH_TOKEN`."""
+    numbers = count(1)
+    async with http_peer(HttpPeer(serve=lambda seen: _serve(seen, numbers))) as peer:
+        yield peer
+
+
+def _serve(seen: Seen, numbers: "count[int]") -> Told:
+    basic = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+    if seen.headers.get("authorization") != f"Basic {basic}":
+        return twilio_error(401, 20003, "Authenticate")
+    if (seen.method, seen.path) != ("POST", PATH):
+        return twilio_error(404, 20404, "not found")
+    form = seen.form()
+    if not form.get("Body"):
+        return twilio_error(400, 21602, "Message body is required.")
+    if not form.get("From") and not form.get("MessagingServiceSid"):
+        return twilio_error(400, 21603, "A 'From' phone number is required.")
+    return Told(201, json.dumps(_message(form, next(numbers))).encode())
+
+
+def _message(form: dict[str, str], number: int) -> dict[str, object]:
+    sid = f"SM{number:032x}"
+    return {
+        "sid": sid,
+        "account_sid": ACCOUNT_SID,
+        "api_version": "2010-04-01",
+        "to": form["To"],
+        "from": form.get("From"),
+        "body": form["Body"],
+        "status": "queued",
+        "direction": "outbound-api",
+        "num_segments": "1",
+        "num_media": "0",
+        "error_code": None,
+        "error_message": None,
+        "date_created": "Mon, 02 Feb 2026 01:00:00 +0000",
+        "date_updated": "Mon, 02 Feb 2026 01:00:00 +0000",
+        "date_sent": None,
+        "price": None,
+        "price_unit": "USD",
+        "messaging_service_sid": form.get("MessagingServiceSid"),
+        "uri": f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages/{sid}.json",
+        "subresource_uris": {},
+    }
