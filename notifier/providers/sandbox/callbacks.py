@@ -1,5 +1,6 @@
 """The sandbox's callbacks: Standard Webhooks, one event or up to 1,000 in one body."""
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -33,6 +34,16 @@ KIND_OF: Mapping[str, EventKind] = {
 def sandbox_secret(signing_key: bytes, account: str) -> bytes:
     """The key of an account's callbacks where its definition names no secret."""
     return derive_key(signing_key, f"sandbox-callbacks:{account}")
+
+
+def secret_bytes(text: str) -> bytes:
+    """The key of a secret as written: `whsec_` and base64 as Standard Webhooks has it, else the text itself."""
+    if not text.startswith("whsec_"):
+        return text.encode()
+    try:
+        return base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError as error:
+        raise InputError("secrets.callback_secret", "not base64 after whsec_") from error
 
 
 def sandbox_signature(secret: bytes, event_id: str, at: datetime, body: bytes) -> str:

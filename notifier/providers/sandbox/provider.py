@@ -120,7 +120,7 @@ def _open(account: Account, secrets: Mapping[str, str], deps: Dependencies) -> P
 
 def _secret(account: str, secrets: Mapping[str, str], deps: Dependencies) -> bytes:
     if secrets.get("callback_secret"):
-        return secrets["callback_secret"].encode()
+        return callbacks.secret_bytes(secrets["callback_secret"])
     return callbacks.sandbox_secret(deps.signing_key, account) if deps.signing_key else b""
 
 
