@@ -1,0 +1,1 @@
+"""Templates and a contact's values become the content of a message."""
