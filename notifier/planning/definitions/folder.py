@@ -9,15 +9,16 @@ from typing import Generic, TypeVar
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import DefinitionError, DefinitionErrors, Place
+from notifier.domain.notation.bank import read_account, read_bank
+from notifier.domain.notation.campaign import read_campaign
+from notifier.domain.notation.node import Value
+from notifier.domain.notation.source import Source
+from notifier.domain.notation.survey import read_survey
+from notifier.domain.notation.template import read_template
+from notifier.domain.spec import BANK_KEY, Definition, Kind, Spec, spec_hash, to_spec
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank, Template
-from notifier.planning.definitions.bank import read_account, read_bank
-from notifier.planning.definitions.campaign import read_campaign
-from notifier.planning.definitions.node import Value
-from notifier.planning.definitions.source import Source, read_text, read_yaml
-from notifier.planning.definitions.spec import BANK_KEY, Definition, Kind, Spec, spec_hash, to_spec
-from notifier.planning.definitions.survey import read_survey
-from notifier.planning.definitions.template import read_template
+from notifier.planning.definitions.yaml_file import read_text, read_yaml
 
 TEMPLATE_FILE = "template.yaml"
 LAYOUTS = "_layouts"
@@ -52,7 +53,7 @@ class Definitions:
     templates: Mapping[str, Entry[Template]]
     campaigns: Mapping[str, Entry[Campaign]]
 
-    def __iter__(self) -> Iterator[Entry[Definition]]:
+    def entries(self) -> Iterator[Entry[Definition]]:
         """All entries; what others refer to comes first."""
         yield self.bank
         for entries in (self.accounts, self.surveys, self.templates, self.campaigns):

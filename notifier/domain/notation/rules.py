@@ -22,8 +22,8 @@ from notifier.domain.audience import (
 )
 from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, ContactKind
-from notifier.planning.definitions.node import NAME, Value, did_you_mean
-from notifier.planning.definitions.values import write_duration
+from notifier.domain.notation.node import NAME, Value, did_you_mean
+from notifier.domain.notation.values import write_duration
 
 HISTORY = ("received", "delivered", "acknowledged")
 KEYWORDS = ("all", "any", "not", "kind", "attribute", "consent", "list", *HISTORY, "answered", "input")

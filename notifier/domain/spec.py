@@ -9,14 +9,14 @@ from typing import TypeVar
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import DefinitionErrors
+from notifier.domain.notation.bank import read_account, read_bank, write_account, write_bank
+from notifier.domain.notation.campaign import read_campaign, write_campaign
+from notifier.domain.notation.node import Value
+from notifier.domain.notation.source import Source
+from notifier.domain.notation.survey import read_survey, write_survey
+from notifier.domain.notation.template import read_template, write_template
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank, Template
-from notifier.planning.definitions.bank import read_account, read_bank, write_account, write_bank
-from notifier.planning.definitions.campaign import read_campaign, write_campaign
-from notifier.planning.definitions.node import Value
-from notifier.planning.definitions.source import Source
-from notifier.planning.definitions.survey import read_survey, write_survey
-from notifier.planning.definitions.template import read_template, write_template
 
 Spec = dict[str, object]
 Definition = Bank | Account | Survey | Template | Campaign

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from notifier.domain.notation.bank import write_localized
+from notifier.domain.notation.node import LOCALE, Value
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Template, Variable
-from notifier.planning.definitions.bank import write_localized
-from notifier.planning.definitions.node import LOCALE, Value
 
 REQUIRED = ("template", "title")
 OPTIONAL = ("purpose", "variables", "subject", "fallback", "keep")

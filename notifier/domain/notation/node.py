@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
+from notifier.domain.notation.source import Source, Trail
+from notifier.domain.notation.values import EVERY_LOCALE, parse_duration, parse_percent, parse_time
 from notifier.domain.text import Localized
-from notifier.planning.definitions.source import Source, Trail
-from notifier.planning.definitions.values import EVERY_LOCALE, parse_duration, parse_percent, parse_time
 
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 from notifier.domain.campaign import Campaign, Condition, Input, InputAnchor, InputType, Schedule, Step
 from notifier.domain.channel import Channel
+from notifier.domain.notation.bank import read_zone, write_localized
+from notifier.domain.notation.node import KEY, NAME, Value
+from notifier.domain.notation.recurrence import check_repeat
+from notifier.domain.notation.rules import parse_rule, write_rule
+from notifier.domain.notation.template import read_purpose
+from notifier.domain.notation.values import write_duration, write_local, write_percent, write_time
 from notifier.domain.purpose import Purpose
-from notifier.planning.definitions.bank import read_zone, write_localized
-from notifier.planning.definitions.node import KEY, NAME, Value
-from notifier.planning.definitions.rules import parse_rule, write_rule
-from notifier.planning.definitions.template import read_purpose
-from notifier.planning.definitions.values import write_duration, write_local, write_percent, write_time
-from notifier.planning.schedule import check_repeat
 
 REQUIRED = ("campaign", "title", "purpose", "steps")
 OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires")

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from notifier.domain.notation.bank import write_localized
+from notifier.domain.notation.node import KEY, Value
 from notifier.domain.survey import Question, QuestionType, ScoreRule, Survey
 from notifier.domain.text import Localized
-from notifier.planning.definitions.bank import write_localized
-from notifier.planning.definitions.node import KEY, Value
 
 REQUIRED = ("survey", "title", "intro", "thanks", "questions")
 OPTIONAL = ("score",)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -10,10 +11,10 @@ import phonenumbers
 
 from notifier.domain.account import Account, SecretRef
 from notifier.domain.channel import Channel
+from notifier.domain.notation.node import LOCALE, NAME, Value, did_you_mean
+from notifier.domain.notation.values import EVERY_LOCALE
 from notifier.domain.template import Bank
 from notifier.domain.text import Localized
-from notifier.planning.definitions.node import LOCALE, NAME, Value, did_you_mean
-from notifier.planning.definitions.values import EVERY_LOCALE
 
 BANK_TEXTS = (
     "name",
@@ -69,15 +70,20 @@ def read_bank(root: Value) -> Bank:
 def read_zone(value: Value, default: str, *, also: tuple[str, ...] = ()) -> str:
     """An IANA time zone, or one of the words in `also`."""
     zone = value.text(default)
-    if zone in also or zone in available_timezones():
+    if zone in also or zone in _zones():
         return zone
-    near = get_close_matches(zone, available_timezones(), n=1)
+    near = get_close_matches(zone, _zones(), n=1)
     words = "".join(f"`{word}`, " for word in also)
     value.fail(
         f"`{zone}` is not a time zone",
         f"Did you mean `{near[0]}`?" if near else f"Write {words}or an IANA name such as `Asia/Shanghai`",
     )
     return default
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # walks the zone files: once is enough
 
 
 def _read_greeting(value: Value, slot: str) -> Localized:

@@ -5,9 +5,9 @@ from datetime import date, datetime
 
 from notifier.domain.campaign import Campaign, Input, InputType
 from notifier.domain.errors import InputError
+from notifier.domain.notation.bank import in_domains
+from notifier.domain.notation.node import did_you_mean
 from notifier.domain.template import Bank
-from notifier.planning.definitions.bank import in_domains
-from notifier.planning.definitions.node import did_you_mean
 
 MAX_TEXT = 20_000
 
@@ -151,6 +151,12 @@ def example_inputs(campaign: Campaign) -> dict[str, object]:
         for name, wanted in campaign.inputs.items()
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def default_inputs(campaign: Campaign) -> tuple[dict[str, object], bool]:
+    """The inputs a run starts with when nobody has filled it, and whether that is all it needs."""
+    values = {name: wanted.default for name, wanted in campaign.inputs.items() if wanted.default is not None}
+    return values, all(name in values for name, wanted in campaign.inputs.items() if wanted.required)
 
 
 def read_inputs(campaign: Campaign, stored: Mapping[str, object]) -> dict[str, object]:

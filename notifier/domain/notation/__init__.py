@@ -1,0 +1,1 @@
+"""How definitions are written down as plain data, read and written without any file."""
