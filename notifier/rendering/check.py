@@ -185,11 +185,11 @@ def _check_one(compiled: CompiledTemplate, channel: Channel, locale: str, *, spa
             remedy="Ask with `if` first or give a default" if sparse else "Correct the example or the text",
         )
         return
-    if isinstance(content, SmsContent) and content.parts > MAX_SMS_PARTS_ADVISED:
+    if isinstance(content, SmsContent) and content.parts > MAX_SMS_PARTS_ADVISED and not sparse:
         count = count_parts(content.text)
         yield Problem(
             place=where,
-            text=f"takes {count.parts} parts ({count.characters} characters, {count.encoding}) {case}",
+            text=f"takes {count.parts} parts ({count.characters} characters, {count.encoding}) with the examples",
             remedy=f"At most {MAX_SMS_PARTS_ADVISED} are advised",
             severity=Severity.REMARK,
         )

@@ -146,8 +146,8 @@ class _Reader:
             self._refuse(0, "is nested too deep", "Flatten it")
         return None
 
-    def _refuse(self, line: int, text: str, remedy: str, needle: str = "") -> None:
-        where = place(self.template, self.file, line, needle)
+    def _refuse(self, line: int | None, text: str, remedy: str, needle: str = "") -> None:
+        where = place(self.template, self.file, line or 0, needle)  # Jinja gives some nodes no line
         self.problems.append(Problem(place=where, text=text, remedy=remedy))
 
     def _learn_names(self, tree: nodes.Template) -> None:
@@ -242,8 +242,8 @@ class _Reader:
 
     def _visit_list(self, node: nodes.List | nodes.Tuple) -> None:
         if len(node.items) > LOOP_LIMIT:
-            self._refuse(node.lineno, f"a list of more than {LOOP_LIMIT} items", "Shorten it", "[")
-        self._children(node)
+            return self._refuse(node.lineno, f"a list of more than {LOOP_LIMIT} items", "Shorten it", "[")
+        return self._children(node)
 
     _visit_tuple = _visit_list
 

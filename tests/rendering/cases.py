@@ -1,6 +1,7 @@
 """A bank, a template and shorthands the tests of rendering share."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from notifier.domain.channel import Channel, EmailContent, PostContent, SmsContent
@@ -81,13 +82,13 @@ def notice(**changes: object) -> Template:
     return Template(**(fields | changes))  # type: ignore[arg-type]
 
 
-def text_template(source: str, *, optional: tuple[str, ...] = (), **files: str) -> Template:
+def text_template(source: str, **files: str) -> Template:
     """A template with one English post; further files by name, `__` for a dot."""
     named = {name.replace("__", "."): text for name, text in files.items()}
     return notice(
         files={"social.en.txt": source} | named,
         subject=Localized({}),
-        variables={path: Variable(path=path, example="x", optional=True) for path in optional},
+        variables={},
     )
 
 
@@ -103,9 +104,9 @@ def html_template(source: str, **files: str) -> Template:
 
 def post(source: str, context: RenderContext | None = None, *, optional: tuple[str, ...] = ()) -> str:
     """The text a post source renders to."""
-    content = compile_template(text_template(source, optional=optional), BANK).render(
-        Channel.SOCIAL, "en", context or RenderContext()
-    )
+    variables = {path: Variable(path=path, example="x", optional=True) for path in optional}
+    template = replace(text_template(source), variables=variables)
+    content = compile_template(template, BANK).render(Channel.SOCIAL, "en", context or RenderContext())
     assert isinstance(content, PostContent)
     return content.text
 
