@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.message import Message
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from notifier.domain.account import Account
-from notifier.domain.channel import Acceptance, Channel, Outgoing
+from notifier.domain.channel import Acceptance, Channel, EmailContent, Outgoing
 from notifier.domain.errors import InputError
 from notifier.domain.event import ProviderEvent
 
@@ -108,6 +108,16 @@ class SandboxItem:
     outgoing: Outgoing
     fate: str = "delivered"  # the event its player reports: "delivered", "bounced" or "none"
     delay_s: float = 0  # after this long
+
+    def headline(self) -> str:
+        """One line to list it by: the subject, else the first line of the text; ≤ 200 characters."""
+        content = self.outgoing.content
+        text = content.subject if isinstance(content, EmailContent) else content.text
+        return next(iter(text.splitlines()), "")[:200]
+
+    def content(self) -> dict[str, object]:
+        """The content by field name, as given."""
+        return asdict(self.outgoing.content)
 
 
 Keep = Callable[[Sequence[SandboxItem]], Awaitable[None]]

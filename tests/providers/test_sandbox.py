@@ -61,12 +61,15 @@ async def sandbox_send(provider: Provider, number: int) -> str:
     return "accepted"
 
 
-async def test_by_default_every_channel_is_taken_and_delivered() -> None:
+async def test_by_default_every_channel_is_taken_and_all_but_posts_reported_delivered() -> None:
     kept = Kept()
     provider = sandbox(kept)
     for message in (builders.email(), builders.sms(), builders.post()):
         await provider.send(message)
-    assert [(item.account, item.fate, item.delay_s) for item in kept.items] == [("sandbox-email", "delivered", 0)] * 3
+    assert [(item.account, item.delay_s) for item in kept.items] == [("sandbox-email", 0)] * 3
+    assert [item.fate for item in kept.items] == ["delivered", "delivered", "none"]
+    assert [item.headline() for item in kept.items] == ["Hello", "Hello Ann", "Our branches are open."]
+    assert kept.items[0].content() == {"subject": "Hello", "html": "<p>Hello Ann</p>", "text": "Hello Ann"}
 
 
 @pytest.mark.parametrize(

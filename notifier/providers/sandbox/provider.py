@@ -96,9 +96,8 @@ class Sandbox:
 
     def _item(self, outgoing: Outgoing, behaviour: Behaviour) -> SandboxItem:
         delay_s = self._settings.delay_s * share_of(self._settings.seed + 1, outgoing.to)
-        return SandboxItem(
-            account=self._account, outgoing=outgoing, fate=_FATES.get(behaviour, "delivered"), delay_s=delay_s
-        )
+        usual = "none" if outgoing.channel is Channel.SOCIAL else "delivered"  # no network reports a post delivered
+        return SandboxItem(account=self._account, outgoing=outgoing, fate=_FATES.get(behaviour, usual), delay_s=delay_s)
 
     def _first_time(self, public_id: str) -> bool:
         if public_id in self._turned_away:
