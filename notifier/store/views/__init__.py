@@ -1,0 +1,1 @@
+"""Read models: what a page or an answer of the API shows, in one query each."""

@@ -1,0 +1,100 @@
+"""What the sandbox was given, as a phone, a mailbox and a wall show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifier.domain.errors import NotFound
+from notifier.store.database import Tx
+from notifier.store.sandbox import read_body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxLine:
+    """One message as its receiver sees it in a list."""
+
+    id: int
+    account: str
+    channel: str
+    public_id: str
+    recipient: str = field(repr=False)
+    sender: str
+    headline: str = field(repr=False)
+    at: datetime
+    content: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Somebody the sandbox has something for, and how much of the newest."""
+
+    recipient: str = field(repr=False)
+    count: int
+    newest_at: datetime
+
+
+_NEWEST_LOOKED_AT = 2_000
+_COLUMNS = "id, account, channel, public_id, recipient, sender, headline, at, body"
+
+
+async def list_items(
+    tx: Tx, channel: str, *, recipient: str = "", before: int | None = None, limit: int = 30
+) -> list[SandboxLine]:
+    """Newest first, continuing before `before`."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_COLUMNS} FROM notifier.sandbox_items
+        WHERE channel = $1 AND ($2 = '' OR recipient = $2) AND ($3::bigint IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+        """,
+        channel,
+        recipient,
+        before,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def get_item(tx: Tx, item_id: int) -> SandboxLine:
+    """One message; `NotFound`."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifier.sandbox_items WHERE id = $1", item_id)
+    if row is None:
+        raise NotFound("the sandbox has no such message")
+    return _read(row)
+
+
+async def list_receivers(tx: Tx, channel: str, *, like: str = "", limit: int = 40) -> list[Receiver]:
+    """Who got the newest messages of a channel, or whose address starts with `like`; the newest first."""
+    rows = await tx.fetch(
+        """
+        SELECT recipient, count(*) AS count, max(at) AS newest_at FROM (
+            SELECT recipient, at FROM notifier.sandbox_items WHERE channel = $1 AND ($2 = '' OR starts_with(recipient, $2))
+            ORDER BY id DESC LIMIT $4) AS newest
+        GROUP BY recipient ORDER BY 3 DESC, 1 LIMIT $3
+        """,
+        channel,
+        like,
+        limit,
+        _NEWEST_LOOKED_AT,
+    )
+    return [Receiver(**dict(row)) for row in rows]
+
+
+async def find_content(tx: Tx, channel: str, public_id: str, recipient: str) -> Mapping[str, Any] | None:
+    """What the sandbox was given for a message."""
+    body = await tx.fetchval(
+        """
+        SELECT body FROM notifier.sandbox_items WHERE recipient = $2 AND public_id = $3 AND channel = $1
+        ORDER BY id DESC LIMIT 1
+        """,
+        channel,
+        recipient,
+        public_id,
+    )
+    return read_body(body) if body is not None else None
+
+
+def _read(row: Any) -> SandboxLine:
+    known = dict(row)
+    return SandboxLine(content=read_body(known.pop("body")), **known)

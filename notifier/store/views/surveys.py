@@ -1,0 +1,50 @@
+"""Responses as the API lists them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifier.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseLine:
+    """One response with its answers: question → rating, choice or text."""
+
+    id: int
+    run_id: int | None
+    external_id: str
+    source: str
+    locale: str
+    simulated: bool
+    received_at: datetime
+    answers: Mapping[str, int | str] = field(repr=False)
+
+
+async def list_responses(
+    tx: Tx, team_id: int, survey_key: str, *, before: int | None = None, limit: int = 50
+) -> list[ResponseLine]:
+    """Newest first, continuing before `before`."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id, r.run_id, coalesce(c.external_id, '') AS external_id, r.source, r.locale, r.simulated, r.received_at,
+            coalesce((SELECT jsonb_object_agg(a.question, coalesce(to_jsonb(a.number), to_jsonb(a.text)))
+                FROM notifier.answers a WHERE a.response_id = r.id), '{}') AS answers
+        FROM notifier.responses r LEFT JOIN notifier.contacts c ON c.id = r.contact_id
+        WHERE r.team_id = $1 AND r.survey_key = $2 AND ($3::bigint IS NULL OR r.id < $3)
+        ORDER BY r.id DESC LIMIT $4
+        """,
+        team_id,
+        survey_key,
+        before,
+        limit,
+    )
+    return [ResponseLine(**dict(row)) for row in rows]
+
+
+async def newest_response_at(tx: Tx, team_id: int, survey_key: str) -> datetime | None:
+    """When the last answer came."""
+    moment: datetime | None = await tx.fetchval(
+        "SELECT max(received_at) FROM notifier.responses WHERE team_id = $1 AND survey_key = $2", team_id, survey_key
+    )
+    return moment

@@ -1,0 +1,1 @@
+"""The doors on HTTP: console, API, public pages, callbacks."""

@@ -1,0 +1,1 @@
+"""Who comes in: passwords, sessions, API keys, forged forms."""

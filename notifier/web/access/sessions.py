@@ -1,0 +1,167 @@
+"""Sessions of the console: an opaque token in a cookie, its hash in the database."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, cast
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from notifier.settings import Settings
+from notifier.store import access
+from notifier.store.access import User
+from notifier.store.database import Database, Tx
+from notifier.web.access.keys import Keys
+from notifier.web.access.passwords import verify_password
+
+_MAY_ACT = frozenset({"author", "approver", "operator", "admin"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """A user with the session they came in with."""
+
+    user: User
+    token: str = field(repr=False)
+    form_token: str = field(repr=False)
+
+    @property
+    def may_act(self) -> bool:
+        """Whether they may launch, stop and fill in; viewers and auditors only look."""
+        return self.user.role in _MAY_ACT
+
+
+class LoginNeeded(Exception):  # noqa: N818
+    """Nobody is logged in; the page sends to the login."""
+
+
+class ForgedForm(Exception):  # noqa: N818
+    """A form that did not come from our own page."""
+
+
+class NotAllowed(Exception):  # noqa: N818
+    """The user's role does not allow it."""
+
+
+async def log_in(tx: Tx, *, login: str, password: str, hours: int) -> tuple[User, str] | None:
+    """The user and a new session's token; None for a wrong login as for a wrong password."""
+    user = await access.find_user(tx, login.strip().lower())
+    is_right = await verify_password(user.password_hash if user else None, password)
+    if user is None or not is_right or user.is_disabled:
+        return None
+    token = secrets.token_urlsafe(32)
+    await access.add_session(tx, user.id, hash_token(token), timedelta(hours=hours))
+    await access.add_audit(tx, user.team_id, actor=user.login, act="logged-in", subject=user.login, detail={})
+    return user, token
+
+
+def hash_token(token: str) -> bytes:
+    """What the database keeps of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def form_token(keys: Keys, token: str) -> str:
+    """The token every form of a session carries."""
+    return hmac.new(keys.sessions, b"form:" + token.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` pins the cookie to this host where browsers allow it: over https."""
+    return "__Host-notifier" if settings.public_url.startswith("https://") else "notifier_session"
+
+
+def set_session_cookie(response: Response, settings: Settings, token: str) -> None:
+    """Hand the token to the browser, out of reach of scripts."""
+    response.set_cookie(
+        cookie_name(settings),
+        token,
+        max_age=settings.session_hours * 3600,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.public_url.startswith("https://"),
+    )
+
+
+async def find_visitor(request: Request) -> Visitor | None:
+    """Who is logged in, if anybody."""
+    settings: Settings = request.app.state.settings
+    database: Database = request.app.state.database
+    token = request.cookies.get(cookie_name(settings), "")
+    if not token:
+        return None
+    async with database.transaction() as tx:
+        user = await access.find_session_user(tx, hash_token(token))
+    if user is None:
+        return None
+    return Visitor(user=user, token=token, form_token=form_token(request.app.state.keys, token))
+
+
+async def need_visitor(request: Request) -> Visitor:
+    """Who is logged in; `LoginNeeded` where nobody is."""
+    visitor = await find_visitor(request)
+    if visitor is None:
+        raise LoginNeeded
+    request.state.visitor = visitor
+    return visitor
+
+
+def check_origin(request: Request) -> None:
+    """Browsers say where a form comes from; `ForgedForm` where that is elsewhere."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise ForgedForm
+    origin = request.headers.get("origin")
+    if origin is not None and not _is_ours(request, origin):
+        raise ForgedForm
+
+
+def _is_ours(request: Request, origin: str) -> bool:
+    settings: Settings = request.app.state.settings
+    given, public = urlsplit(origin), urlsplit(settings.public_url)
+    hosts = {public.netloc, request.headers.get("host", "")}
+    return given.scheme in {"http", "https"} and given.netloc in hosts
+
+
+async def need_form(request: Request, visitor: Annotated[Visitor, Depends(need_visitor)]) -> Visitor:
+    """A form of a logged-in user who may act: origin, token and role are right."""
+    check_origin(request)
+    form = await request.form()
+    given = request.headers.get("x-form-token") or form.get("form_token") or ""
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), visitor.form_token.encode()):
+        raise ForgedForm
+    return visitor
+
+
+async def need_actor(visitor: Annotated[Visitor, Depends(need_form)]) -> Visitor:
+    """The same, for what changes something others see."""
+    if not visitor.may_act:
+        raise NotAllowed
+    return visitor
+
+
+def login_url(request: Request) -> str:
+    """The login page that leads back here."""
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    wanted = "" if request.method != "GET" or target == "/" else f"?next={quote(target, safe='/')}"
+    return f"/login{wanted}"
+
+
+def safe_next(target: str) -> str:
+    """A path on this site; anything else becomes the overview."""
+    is_local = target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target
+    return target if is_local and not urlsplit(target).netloc else "/"
+
+
+def state_keys(request: Request) -> Keys:
+    """The keys of this installation."""
+    return cast(Keys, request.app.state.keys)
+
+
+LoggedIn = Annotated[Visitor, Depends(need_visitor)]
+Actor = Annotated[Visitor, Depends(need_actor)]
+FormSender = Annotated[Visitor, Depends(need_form)]

@@ -1,0 +1,75 @@
+"""Headers every answer carries, and assets under an address that changes with their content."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import FileResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ASSETS = Path(__file__).parent / "assets"
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'; sandbox"
+)
+_HEADERS = {
+    "content-security-policy": CONTENT_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "cache-control": "no-store",
+}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
+_A_YEAR = "public, max-age=31536000, immutable"
+_AN_HOUR = "public, max-age=3600"
+
+
+class SecurityHeaders:
+    """Adds what an answer does not say for itself."""
+
+    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
+        self.app = app
+        self.headers = dict(_HEADERS)
+        if is_https:
+            self.headers["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI door; bodies stream through untouched."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+@cache
+def asset_url(path: str) -> str:
+    """`/assets/console.css?v=…`, where v is the content's hash; without it where the file is missing."""
+    file = ASSETS / path
+    if not file.is_file():
+        return f"/assets/{path}"
+    return f"/assets/{path}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+def serve_asset(path: str, version: str) -> Response | None:
+    """The file under `assets`, kept by browsers for a year where the address names its content."""
+    file = (ASSETS / path).resolve()
+    if not file.is_relative_to(ASSETS) or not file.is_file() or file.suffix not in _TYPES:
+        return None
+    caching = _A_YEAR if version and asset_url(path).endswith(f"?v={version}") else _AN_HOUR
+    return FileResponse(file, media_type=_TYPES[file.suffix], headers={"cache-control": caching})
