@@ -1,17 +1,20 @@
 """Every knob once, typed: read from the environment by a door, then passed down."""
 
+import base64
 import difflib
+import json
 import os
 import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from notifier.domain.account import SecretRef
 from notifier.domain.errors import InputError, ServiceError
 
 PREFIX = "NOTIFIER_"
@@ -73,6 +76,14 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         default=10, ge=2, le=200, description="connections one process opens to PostgreSQL at most"
     )
+    recurring: bool = Field(
+        default=True, description="let scheduled campaigns make their runs; off on a standby installation"
+    )
+    survey_sources: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default={},
+        description="survey tools that post answers to `/hooks/survey/NAME`, as JSON: "
+        '`{"NAME": "whsec_…"}` with a Standard Webhooks secret each',
+    )
     demo: bool = Field(default=False, description="show the demo logins and the sandbox; never with real customers")
 
     @field_validator("database_url")
@@ -96,6 +107,18 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("wants http://… or https://…")
         return value.rstrip("/")
+
+    @field_validator("survey_sources", mode="before")
+    @classmethod
+    def _read_sources(cls, value: object) -> object:
+        try:
+            sources = json.loads(value) if isinstance(value, str) else value
+            for secret in sources.values():
+                text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+                base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except (ValueError, AttributeError):
+            raise ValueError('wants JSON such as {"NAME": "whsec_…"}, each secret in base64') from None
+        return sources
 
     @field_validator("secret_key")
     @classmethod
@@ -143,6 +166,11 @@ def load_settings(**overrides: object) -> Settings:
             "definitions_dir": settings.definitions.absolute(),
         }
     )
+
+
+def read_secrets(wanted: Mapping[str, SecretRef]) -> dict[str, str]:
+    """The secrets of an account from the environment; a variable that is not set gives ""."""
+    return {name: os.environ.get(reference.env, "") for name, reference in wanted.items()}
 
 
 def variable_of(name: str) -> str:
@@ -250,9 +278,9 @@ Set in the environment of every process; checked before anything is served. This
 
 def _default_of(field: FieldInfo) -> str:
     default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-    return (
-        f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in {"", None} else "empty"
-    )
+    if default in ("", None, {}):
+        return "empty"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":

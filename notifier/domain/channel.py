@@ -1,6 +1,6 @@
 """The three ways a message can travel, and what each carries."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -48,11 +48,17 @@ class Outgoing:
     channel: Channel
     to: str = field(repr=False)  # address, E.164 number; account key for a post
     sender: str  # From, number or signature shown
+    sender_name: str = ""
+    reply_to: str = ""
     content: Content = field(repr=False)
     mime: bytes = field(default=b"", repr=False)  # complete RFC 5322 message, e-mail only
     envelope_from: str = ""
     callback_url: str = ""  # where the provider reports, "" where it does not
     validity_s: int = 0  # seconds until the message expires, 0 = unbounded
+
+    def with_mime(self, mime: bytes) -> "Outgoing":
+        """The same message with its bytes for the wire."""
+        return replace(self, mime=mime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -414,8 +414,12 @@ CREATE TABLE notifier.sandbox_items (
     sender text NOT NULL,
     headline text NOT NULL,
     body bytea NOT NULL,
+    fate text NOT NULL DEFAULT 'none',   -- what its player reports: delivered, bounced, none
+    report_at timestamptz NOT NULL DEFAULT notifier.now(),
+    reported_at timestamptz,
     at timestamptz NOT NULL DEFAULT notifier.now()
 );
+CREATE INDEX sandbox_items_unreported ON notifier.sandbox_items (report_at) WHERE reported_at IS NULL AND fate <> 'none';
 CREATE INDEX sandbox_items_channel ON notifier.sandbox_items (channel, id DESC);
 CREATE INDEX sandbox_items_recipient ON notifier.sandbox_items (recipient, id DESC);
 

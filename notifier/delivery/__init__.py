@@ -1,0 +1,1 @@
+"""Delivery: claim, render, send, record; and what comes back from providers."""

@@ -1,0 +1,70 @@
+"""Accounts opened as providers, one client per process; the sandbox gets its store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from notifier.domain.account import Account
+from notifier.domain.channel import Channel, EmailContent
+from notifier.domain.spec import account_from_spec
+from notifier.providers.base import Dependencies, Provider, SandboxItem
+from notifier.providers.registry import open_provider
+from notifier.settings import Settings, read_secrets
+from notifier.store import definitions as stored
+from notifier.store.database import Database
+from notifier.store.sandbox import Kept, keep_items
+
+_HEADLINE = 120
+
+
+class Accounts:
+    """Opens each version of an account once and keeps it open until `aclose`."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings, self._database = settings, database
+        self._open: dict[int, tuple[Account, Provider]] = {}
+
+    async def get(self, definition_id: int) -> tuple[Account, Provider]:
+        """The account of this definition and its provider; `InputError` names a missing setting or secret."""
+        if definition_id not in self._open:
+            async with self._database.transaction() as tx:
+                found = await stored.get_definition(tx, definition_id)
+            account = account_from_spec(found.spec)
+            self._open.setdefault(definition_id, (account, self._provider(account)))
+        return self._open[definition_id]
+
+    async def latest(self) -> Mapping[str, Provider]:
+        """The provider of every account in use, by key; for callbacks."""
+        async with self._database.transaction() as tx:
+            found = await stored.list_latest(tx, 1, "account")
+        return {one.key: (await self.get(one.id))[1] for one in found}
+
+    async def aclose(self) -> None:
+        """Close every provider."""
+        for _, provider in self._open.values():
+            await provider.aclose()
+        self._open.clear()
+
+    def _provider(self, account: Account) -> Provider:
+        deps = Dependencies(keep=self._keep, signing_key=self._settings.secret)
+        return open_provider(account, read_secrets(account.secrets), deps=deps)
+
+    async def _keep(self, items: Sequence[SandboxItem]) -> None:
+        kept = [_kept(item) for item in items]
+        async with self._database.transaction() as tx:
+            await keep_items(tx, kept)
+
+
+def _kept(item: SandboxItem) -> Kept:
+    content = item.outgoing.content
+    headline = content.subject if isinstance(content, EmailContent) else content.text
+    return Kept(
+        account=item.account,
+        channel=Channel(item.outgoing.channel).value,
+        public_id=item.outgoing.public_id,
+        recipient=item.outgoing.to,
+        sender=item.outgoing.sender,
+        headline=headline[:_HEADLINE],
+        content=asdict(content),
+        fate=item.fate,
+        delay_s=item.delay_s,
+    )

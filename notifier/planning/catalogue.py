@@ -1,0 +1,75 @@
+"""Definitions as stored, read back into domain words."""
+
+from dataclasses import dataclass
+
+from notifier.domain.account import Account
+from notifier.domain.campaign import Campaign
+from notifier.domain.spec import account_from_spec, bank_from_spec, campaign_from_spec
+from notifier.domain.template import Bank
+from notifier.store import definitions as stored
+from notifier.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """The versions a run is made of: definition ids by key."""
+
+    bank: int
+    templates: dict[str, int]
+    surveys: dict[str, int]
+    accounts: dict[str, int]
+
+    def as_json(self) -> dict[str, object]:
+        """The plain form kept in `runs.pinned`."""
+        return {"bank": self.bank, "templates": self.templates, "surveys": self.surveys, "accounts": self.accounts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignVersion:
+    """A stored campaign with the bank it speaks for."""
+
+    id: int
+    campaign: Campaign
+    bank: Bank
+
+
+async def find_campaign(tx: Tx, team_id: int, key: str) -> CampaignVersion:
+    """The newest version of a campaign; `NotFound` where there is none."""
+    found = await stored.find_latest(tx, team_id, "campaign", key)
+    return CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=await find_bank(tx, team_id))
+
+
+async def get_campaign(tx: Tx, team_id: int, definition_id: int) -> CampaignVersion:
+    """This very version of a campaign, with the bank as it is now."""
+    found = await stored.get_definition(tx, definition_id)
+    return CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=await find_bank(tx, team_id))
+
+
+async def find_bank(tx: Tx, team_id: int) -> Bank:
+    """The bank; `NotFound` before the first apply."""
+    return bank_from_spec((await stored.find_latest(tx, team_id, "bank", "bank")).spec)
+
+
+async def list_campaigns(tx: Tx, team_id: int) -> list[CampaignVersion]:
+    """Every campaign in use, by key."""
+    bank = await find_bank(tx, team_id)
+    return [
+        CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=bank)
+        for found in await stored.list_latest(tx, team_id, "campaign")
+    ]
+
+
+async def list_accounts(tx: Tx, team_id: int) -> list[Account]:
+    """Every account in use, by key."""
+    return [account_from_spec(found.spec) for found in await stored.list_latest(tx, team_id, "account")]
+
+
+async def pin(tx: Tx, team_id: int, campaign: Campaign) -> Pinned:
+    """The newest versions of everything the campaign names, and of all accounts."""
+    newest = {(found.kind, found.key): found.id for found in await stored.list_latest(tx, team_id)}
+    return Pinned(
+        bank=newest["bank", "bank"],
+        templates={step.template: newest["template", step.template] for step in campaign.steps},
+        surveys={step.survey: newest["survey", step.survey] for step in campaign.steps if step.survey},
+        accounts={key: number for (kind, key), number in newest.items() if kind == "account"},
+    )

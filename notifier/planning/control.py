@@ -1,0 +1,40 @@
+"""Stop and resume: what a person decides about a run."""
+
+from notifier.domain.errors import Conflict
+from notifier.store import runs
+from notifier.store.access import add_audit
+from notifier.store.database import Tx
+from notifier.store.messages.record import cancel_queued
+
+_MOVES = {
+    "stop": (("scheduled", "running"), "stopped"),
+    "resume": (("stopped",), "running"),
+    "cancel": (("waiting", "scheduled", "running", "stopped"), "cancelled"),
+}
+
+
+async def stop_run(tx: Tx, run_id: int, by: str) -> None:
+    """No claim takes a message of this run from the commit on; what is on the wire is finished."""
+    await _move(tx, run_id, "stop", by)
+
+
+async def resume_run(tx: Tx, run_id: int, by: str) -> None:
+    """Go on with a stopped run; what expired meanwhile stays unsent."""
+    await _move(tx, run_id, "resume", by)
+
+
+async def cancel_run(tx: Tx, run_id: int, by: str) -> int:
+    """End a run for good; returns how many queued messages were cancelled."""
+    await _move(tx, run_id, "cancel", by)
+    return await cancel_queued(tx, run_id)
+
+
+async def _move(tx: Tx, run_id: int, act: str, by: str) -> None:
+    sources, target = _MOVES[act]
+    run = await runs.get_run(tx, run_id, lock=True)
+    if run.state not in sources:
+        raise Conflict(f"run {run_id} is {run.state}: it cannot {act}")
+    if act == "resume" and run.frozen_at is None:
+        target = "scheduled"
+    await runs.set_run_state(tx, run_id, target)
+    await add_audit(tx, run.team_id, actor=by, act=f"run.{act}", subject=f"run:{run_id}", detail={})

@@ -1,0 +1,193 @@
+"""Launch: a campaign, its inputs and a time become a run with steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from notifier.domain.campaign import Campaign, Step
+from notifier.domain.errors import Conflict, InputError
+from notifier.domain.inputs import read_inputs, validate_inputs
+from notifier.domain.message import MessageId, RunId
+from notifier.domain.purpose import POST_EXPIRES, RULES, Purpose
+from notifier.planning.catalogue import CampaignVersion, Pinned, find_campaign, pin
+from notifier.planning.schedule import LARGEST_OFFSET, step_local_time
+from notifier.store import clock, runs
+from notifier.store.access import add_audit
+from notifier.store.contacts import get_contact
+from notifier.store.database import Tx
+from notifier.store.messages.single import add_single
+from notifier.store.runs import NewRun, NewStep, Run
+
+SURVEY_TOPIC = "feedback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentOne:
+    """A message accepted for sending through the API."""
+
+    run_id: RunId
+    message_id: MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A run about to be made."""
+
+    version: CampaignVersion
+    nominal_at: datetime
+    inputs: Mapping[str, object]
+    by: str
+    kind: str = "launched"
+    state: str = "scheduled"
+    audience_list: str = ""
+
+
+async def launch_campaign(
+    tx: Tx,
+    *,
+    team_id: int,
+    campaign_key: str,
+    inputs: Mapping[str, object],
+    by: str,
+    at: datetime | None = None,
+    audience_list: str = "",
+) -> Run:
+    """Make a run that starts `at` (UTC; None = now). `InputError`, `NotFound` or `Conflict` say what is wrong."""
+    version = await find_campaign(tx, team_id, campaign_key)
+    now = await clock.now(tx)
+    if at is not None and at < now - timedelta(days=1):
+        raise InputError("at", "lies in the past", "Give a time from now on")
+    given = validate_inputs(version.campaign, inputs, version.bank)
+    return await make_run(
+        tx, team_id, Launch(version=version, nominal_at=at or now, inputs=given, by=by, audience_list=audience_list)
+    )
+
+
+async def make_run(tx: Tx, team_id: int, launch: Launch) -> Run:
+    """Write the run, its steps and the audit row; a run that waits for inputs gets its steps later."""
+    campaign, pinned = launch.version.campaign, await pin(tx, team_id, launch.version.campaign)
+    run_id = await runs.add_run(
+        tx,
+        NewRun(
+            team_id=team_id,
+            campaign_id=launch.version.id,
+            campaign_key=campaign.key,
+            kind=launch.kind,
+            state=launch.state,
+            nominal_at=launch.nominal_at,
+            inputs=launch.inputs,
+            audience_list=launch.audience_list,
+            pinned=pinned.as_json(),
+            purpose=await run_purpose(tx, campaign, launch.inputs),
+            launched_by=launch.by,
+        ),
+    )
+    run = await runs.get_run(tx, run_id)
+    if launch.state != "waiting":
+        await write_steps(tx, run, launch.version, pinned)
+    await add_audit(
+        tx, team_id, actor=launch.by, act="run.launched", subject=f"run:{run_id}", detail={"campaign": campaign.key}
+    )
+    return run
+
+
+async def run_purpose(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) -> str:
+    """The campaign's purpose, or that of the run it corrects; a run that still waits counts as service."""
+    if campaign.purpose is not None:
+        return campaign.purpose.value
+    corrected = inputs.get(campaign.inherits)
+    return (await runs.get_run(tx, int(str(corrected)))).purpose if corrected else Purpose.SERVICE.value
+
+
+async def write_steps(tx: Tx, run: Run, version: CampaignVersion, pinned: Pinned) -> None:
+    """The steps of a run with everything the claim must know."""
+    inputs = read_inputs(version.campaign, run.inputs)
+    steps = [
+        _new_step(step, position, run=run, version=version, pinned=pinned, inputs=inputs)
+        for position, step in enumerate(version.campaign.steps, 1)
+    ]
+    await runs.add_steps(tx, run.id, steps)
+
+
+def _new_step(
+    step: Step,
+    position: int,
+    *,
+    run: Run,
+    version: CampaignVersion,
+    pinned: Pinned,
+    inputs: Mapping[str, object],
+) -> NewStep:
+    campaign, bank = version.campaign, version.bank
+    purpose = step.purpose or (Purpose.SERVICE if step.survey else Purpose(run.purpose))
+    rules = RULES[purpose]
+    starts = step_local_time(
+        step, nominal_at=run.nominal_at, inputs=inputs, zone=campaign.schedule.zone, bank_zone=bank.zone
+    )
+    at_contact = starts.tzinfo is None
+    expires = POST_EXPIRES if step.is_post else min(rules.expires, campaign.expires or rules.expires)
+    return NewStep(
+        step=step.name,
+        position=position,
+        template_id=pinned.templates[step.template],
+        survey_id=pinned.surveys[step.survey] if step.survey else None,
+        purpose=purpose.value,
+        topic=step.topic or (SURVEY_TOPIC if step.survey else campaign.topic),
+        lane=rules.lane,
+        in_doubt="ask" if step.is_post else rules.in_doubt.value,
+        consent=rules.consent.value,
+        open_from=None if step.is_post else rules.open_from,
+        open_until=None if step.is_post else rules.open_to,
+        expires=expires,
+        plan_at=starts.replace(tzinfo=UTC) - LARGEST_OFFSET if at_contact else starts,
+        due_at=None if at_contact else starts,
+        due_local=starts if at_contact else None,
+        closes=step.closes,
+    )
+
+
+async def fill_inputs(tx: Tx, run_id: int, inputs: Mapping[str, object], by: str) -> Run:
+    """Fill the inputs of a run that waits for them, so that it can go out at its time."""
+    run = await runs.get_run(tx, run_id, lock=True)
+    if run.state != "waiting":
+        raise Conflict(f"run {run_id} does not wait for inputs: it is {run.state}")
+    version = await find_campaign(tx, run.team_id, run.campaign_key)
+    given = validate_inputs(version.campaign, inputs, version.bank)
+    await runs.set_run_inputs(tx, run_id, given, "scheduled")
+    filled = await runs.get_run(tx, run_id)
+    await write_steps(tx, filled, version, await pin(tx, run.team_id, version.campaign))
+    await add_audit(tx, run.team_id, actor=by, act="run.inputs_filled", subject=f"run:{run_id}", detail={})
+    return filled
+
+
+async def send_one(
+    tx: Tx, *, team_id: int, campaign_key: str, external_id: str, inputs: Mapping[str, object], by: str
+) -> SentOne:
+    """One message of a campaign's first step to one contact, through the standing run of the month."""
+    version = await find_campaign(tx, team_id, campaign_key)
+    given = validate_inputs(version.campaign, inputs, version.bank)
+    contact = await get_contact(tx, team_id, external_id)
+    run = await _standing_run(tx, team_id, version, by)
+    step = version.campaign.steps[0]
+    if step.is_post:
+        raise InputError("campaign", "its first step is a post, which has no contact")
+    message_id = await add_single(
+        tx, run, step=step.name, contact_id=contact.id, channels=step.channels or step.by, inputs=given
+    )
+    return SentOne(run_id=run.id, message_id=message_id)
+
+
+async def _standing_run(tx: Tx, team_id: int, version: CampaignVersion, by: str) -> Run:
+    month = (await clock.now(tx)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    found = await runs.standing_run(tx, team_id, version.campaign.key, month)
+    if found is not None:
+        return found
+    launch = Launch(version=version, nominal_at=month, inputs={}, by=by, kind="standing", state="running")
+    try:
+        async with tx.transaction():
+            return await make_run(tx, team_id, launch)
+    except Conflict:
+        again = await runs.standing_run(tx, team_id, version.campaign.key, month)
+        if again is None:
+            raise
+        return again

@@ -1,0 +1,94 @@
+"""Immutable versions of bank, accounts, surveys, templates and campaigns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from notifier.domain.errors import NotFound
+from notifier.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One version of one definition; `spec` is the plain form `domain.spec` reads."""
+
+    id: int
+    kind: str
+    key: str
+    version: int
+    hash: bytes
+    spec: Mapping[str, Any] = field(repr=False)
+    file: str = ""  # the file that manages it, "" = made in the console
+
+
+_COLUMNS = "id, kind, key, version, hash, spec, file"
+
+_LATEST = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT DISTINCT ON (kind, key) {_COLUMNS}, retired_at FROM notifier.definitions
+    WHERE team_id = $1 AND ($2 = '' OR kind = $2) ORDER BY kind, key, version DESC) AS latest
+WHERE retired_at IS NULL ORDER BY kind, key
+"""
+
+
+async def list_latest(tx: Tx, team_id: int, kind: str = "") -> list[Definition]:
+    """The newest version of every definition still in use, by kind and key."""
+    return [_read(row) for row in await tx.fetch(_LATEST, team_id, kind)]
+
+
+async def find_latest(tx: Tx, team_id: int, kind: str, key: str) -> Definition:
+    """The newest version in use; `NotFound` names what there is not."""
+    for definition in await list_latest(tx, team_id, kind):
+        if definition.key == key:
+            return definition
+    raise NotFound(f"there is no {kind} {key!r}")
+
+
+async def get_definition(tx: Tx, definition_id: int) -> Definition:
+    """This very version, retired or not."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifier.definitions WHERE id = $1", definition_id)
+    if row is None:
+        raise NotFound(f"there is no definition {definition_id}")
+    return _read(row)
+
+
+async def add_version(
+    tx: Tx, team_id: int, *, kind: str, key: str, digest: bytes, spec: Mapping[str, Any], file: str
+) -> int:
+    """Keep a new version; returns its id."""
+    identity: int = await tx.fetchval(
+        """
+        INSERT INTO notifier.definitions (team_id, kind, key, version, hash, spec, file)
+        SELECT $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6
+        FROM notifier.definitions WHERE team_id = $1 AND kind = $2 AND key = $3 RETURNING id
+        """,
+        team_id,
+        kind,
+        key,
+        digest,
+        spec,
+        file,
+    )
+    return identity
+
+
+async def retire(tx: Tx, team_id: int, kind: str, key: str) -> None:
+    """Take a definition out of use; its versions stay."""
+    await tx.execute(
+        """
+        UPDATE notifier.definitions SET retired_at = notifier.now()
+        WHERE team_id = $1 AND kind = $2 AND key = $3 AND retired_at IS NULL
+        """,
+        team_id,
+        kind,
+        key,
+    )
+
+
+async def lock_definitions(tx: Tx, team_id: int) -> None:
+    """One apply at a time per team, until the transaction ends."""
+    await tx.execute("SELECT pg_advisory_xact_lock(7320200, $1)", team_id)
+
+
+def _read(row: Any) -> Definition:
+    return Definition(**dict(row))

@@ -1,0 +1,1 @@
+"""Messages: planned in chunks, claimed in batches, recorded set-based."""

@@ -1,0 +1,213 @@
+"""Claim: take due messages of one run, check everything that may forbid them, commit `sending`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from notifier.domain.message import MessageId, RunId
+from notifier.store.database import Tx
+
+LEASE_S = 120
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A message this worker holds: the contact's values are fixed in it now."""
+
+    id: MessageId
+    step: str
+    channel: str
+    occurrence: int
+    attempts: int
+    account: str
+    address: str = field(repr=False)
+    variables: Mapping[str, Any] = field(repr=False)
+    inputs: Mapping[str, Any] | None = field(repr=False)
+    invitation_id: int | None
+    expires_at: datetime
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one claim took and what it settled on the way."""
+
+    claim_id: int
+    run_id: RunId
+    messages: tuple[Claimed, ...]
+    settled: int  # refused, expired, deferred by the claim itself
+    cursor: tuple[datetime, int] | None  # continue after this; None = nothing was due
+
+
+async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
+    """Running runs that have a message of this lane due now."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id FROM notifier.runs r WHERE r.state = 'running' AND EXISTS (
+            SELECT 1 FROM notifier.messages m
+            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= notifier.now())
+        ORDER BY r.id
+        """,
+        lane,
+    )
+    return [RunId(row["id"]) for row in rows]
+
+
+_CLAIM = """
+WITH due AS (
+    SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.account
+    FROM notifier.messages m
+    WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= notifier.now()
+        AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
+        AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running')
+    ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
+known AS (
+    SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
+        s.consent, w.act AS channel_act, t.act AS topic_act,
+        notifier.next_open(notifier.now(), coalesce(nullif(c.zone, ''), $6), s.open_from, s.open_until) AS open_at,
+        row_number() OVER (PARTITION BY d.step, d.occurrence, d.channel, a.address_key ORDER BY d.id) AS nth
+    FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
+    LEFT JOIN notifier.contacts c ON c.id = d.contact_id
+    LEFT JOIN notifier.addresses a ON a.contact_id = d.contact_id AND a.channel = d.channel
+    LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
+    LEFT JOIN notifier.consent_states w ON w.contact_id = d.contact_id AND w.channel = d.channel AND w.topic = ''
+    LEFT JOIN notifier.consent_states t ON t.contact_id = d.contact_id AND t.channel = d.channel AND t.topic = s.topic
+        AND s.topic <> ''),
+judged AS (
+    SELECT k.*, CASE
+        WHEN k.expires_at <= notifier.now() THEN 'expired'
+        WHEN k.account <> '' THEN ''
+        WHEN k.address IS NULL THEN 'no-address'
+        WHEN k.suppressed IN ('invalid', 'hard-bounce', 'erasure') THEN 'suppressed: ' || k.suppressed
+        WHEN k.consent = 'obeys-channel-stop' AND $7 THEN ''
+        WHEN k.suppressed IS NOT NULL THEN 'suppressed: ' || k.suppressed
+        WHEN k.channel_act = 'opt-out' THEN 'opted-out'
+        WHEN k.topic_act = 'opt-out' AND k.consent <> 'obeys-channel-stop' THEN 'opted-out'
+        WHEN k.consent = 'needs-opt-in' AND k.channel_act IS DISTINCT FROM 'opt-in'
+            AND k.topic_act IS DISTINCT FROM 'opt-in' THEN 'no-consent'
+        WHEN k.open_at > notifier.now() AND k.open_at >= k.expires_at THEN 'expired'
+        WHEN k.open_at > notifier.now() THEN 'quiet-hours'
+        WHEN k.nth > 1 OR EXISTS (SELECT 1 FROM notifier.messages o
+            WHERE o.run_id = $1 AND o.step = k.step AND o.occurrence = k.occurrence AND o.channel = k.channel
+                AND o.address_key = k.address_key AND o.id <> k.id) THEN 'duplicate-address'
+        ELSE '' END AS verdict
+    FROM known k),
+lease AS (
+    INSERT INTO notifier.claims (worker, run_id, ids, alive_until)
+    SELECT $8, $1, array_agg(id), now() + make_interval(secs => $9) FROM judged WHERE verdict = '' HAVING count(*) > 0
+    RETURNING id),
+moved AS (
+    UPDATE notifier.messages m SET
+        state = CASE j.verdict WHEN '' THEN 'sending' WHEN 'quiet-hours' THEN 'queued' WHEN 'expired' THEN 'expired'
+            ELSE 'refused' END,
+        reason = CASE WHEN j.verdict IN ('quiet-hours', 'expired') THEN '' ELSE j.verdict END,
+        due_at = CASE j.verdict WHEN 'quiet-hours' THEN j.open_at ELSE m.due_at END,
+        address_key = CASE j.verdict WHEN '' THEN j.address_key ELSE m.address_key END,
+        claim_id = CASE j.verdict WHEN '' THEN (SELECT id FROM lease) END,
+        attempts = m.attempts + CASE j.verdict WHEN '' THEN 1 ELSE 0 END,
+        variables = CASE WHEN j.verdict = '' AND m.variables IS NULL AND j.contact_id IS NOT NULL THEN
+            jsonb_build_object('name', j.name, 'locale', j.locale, 'attributes', j.attributes)
+            ELSE m.variables END,
+        claimed_at = CASE j.verdict WHEN '' THEN notifier.now() ELSE m.claimed_at END,
+        changed_at = notifier.now()
+    FROM judged j WHERE m.run_id = $1 AND m.id = j.id
+    RETURNING m.id, m.step, m.channel, m.state, m.reason, m.occurrence, m.attempts, m.account, m.variables, m.inputs,
+        m.expires_at, m.claimed_at, j.address, j.verdict, j.due_at),
+noted AS (
+    INSERT INTO notifier.events (run_id, message_id, event_key, kind, reason)
+    SELECT $1, id, CASE verdict WHEN 'quiet-hours' THEN 'deferred:' || due_at ELSE state END,
+        CASE verdict WHEN 'quiet-hours' THEN 'deferred' ELSE state END, verdict
+    FROM moved WHERE verdict <> '' ON CONFLICT DO NOTHING),
+counted AS (
+    INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
+    SELECT $1, step, channel, state, reason, count(*) FROM moved WHERE state <> 'queued'
+        GROUP BY step, channel, state, reason
+    UNION ALL
+    SELECT $1, step, channel, 'queued', '', -count(*) FROM moved WHERE state <> 'queued' GROUP BY step, channel)
+SELECT v.id, v.step, v.channel, v.occurrence, v.attempts, v.account, v.address, v.variables, v.inputs, v.expires_at, v.claimed_at,
+    v.verdict, v.due_at, i.id AS invitation_id, (SELECT id FROM lease) AS claim_id
+FROM moved v LEFT JOIN notifier.invitations i ON i.run_id = $1 AND i.message_id = v.id
+ORDER BY v.due_at, v.id
+"""
+_RACES = 3
+
+
+async def claim_batch(
+    tx: Tx,
+    run_id: RunId,
+    lane: int,
+    *,
+    worker: str,
+    zone: str,
+    override_opt_out: bool,
+    limit: int = BATCH,
+    after: tuple[datetime, int] | None = None,
+) -> Batch:
+    """Claim up to `limit` due messages of a run and lane, by due time; commit before any side effect.
+
+    Refuses, expires and defers what may not go now. `override_opt_out`: an emergency of a bank that allows it.
+    """
+    due_at, message_id = after or (None, 0)
+    for race in range(_RACES):
+        try:
+            async with tx.transaction():
+                rows = await tx.fetch(
+                    _CLAIM,
+                    run_id,
+                    lane,
+                    due_at,
+                    message_id,
+                    limit,
+                    zone,
+                    override_opt_out,
+                    worker,
+                    float(LEASE_S),
+                )
+            break
+        except asyncpg.UniqueViolationError:
+            # Two workers claimed the same address at the same moment; the loser sees the winner's row next time.
+            if race == _RACES - 1:
+                raise
+    return _read_batch(run_id, rows)
+
+
+def _read_batch(run_id: RunId, rows: list[Any]) -> Batch:
+    taken = tuple(
+        Claimed(
+            id=row["id"],
+            step=row["step"],
+            channel=row["channel"],
+            occurrence=row["occurrence"],
+            attempts=row["attempts"],
+            account=row["account"],
+            address=row["address"] or "",
+            variables=row["variables"] or {},
+            inputs=row["inputs"],
+            invitation_id=row["invitation_id"],
+            expires_at=row["expires_at"],
+            claimed_at=row["claimed_at"],
+        )
+        for row in rows
+        if not row["verdict"]
+    )
+    return Batch(
+        claim_id=rows[0]["claim_id"] or 0 if rows else 0,
+        run_id=run_id,
+        messages=taken,
+        settled=len(rows) - len(taken),
+        cursor=(rows[-1]["due_at"], rows[-1]["id"]) if rows else None,
+    )
+
+
+async def extend_lease(tx: Tx, claim_id: int) -> bool:
+    """Keep a batch for longer; False where the sweep already took it away."""
+    status: str = await tx.execute(
+        "UPDATE notifier.claims SET alive_until = now() + make_interval(secs => $2) WHERE id = $1",
+        claim_id,
+        float(LEASE_S),
+    )
+    return status != "UPDATE 0"

@@ -1,0 +1,278 @@
+"""Runs, their steps and recipients: from a launch to planned messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from notifier.domain.errors import Conflict, NotFound
+from notifier.domain.message import RunId
+from notifier.store.database import Tx
+
+_UNIQUE_VIOLATION = "23505"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a campaign."""
+
+    id: RunId
+    team_id: int
+    campaign_id: int
+    campaign_key: str
+    kind: str
+    state: str
+    nominal_at: datetime
+    inputs: Mapping[str, Any] = field(repr=False)
+    audience_list: str
+    pinned: Mapping[str, Any] = field(repr=False)
+    purpose: str
+    launched_by: str
+    problem: str
+    frozen_at: datetime | None
+    recipients: int
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewStep:
+    """A step as launched: everything a claim needs to know about it."""
+
+    step: str
+    position: int
+    template_id: int
+    survey_id: int | None
+    purpose: str
+    topic: str
+    lane: int
+    in_doubt: str
+    consent: str
+    open_from: time | None
+    open_until: time | None
+    expires: timedelta
+    plan_at: datetime
+    due_at: datetime | None
+    due_local: datetime | None
+    closes: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run as launched."""
+
+    team_id: int
+    campaign_id: int
+    campaign_key: str
+    kind: str
+    state: str
+    nominal_at: datetime
+    inputs: Mapping[str, Any]
+    audience_list: str
+    pinned: Mapping[str, Any]
+    purpose: str
+    launched_by: str
+
+
+_RUN = """id, team_id, campaign_id, campaign_key, kind, state, nominal_at, inputs, audience_list, pinned, purpose,
+    launched_by, problem, frozen_at, recipients, created_at, ended_at"""
+
+
+async def add_run(tx: Tx, run: NewRun) -> RunId:
+    """Keep a new run; `Conflict` where the campaign already has one of this kind for this time."""
+    month = run.nominal_at.year * 100 + run.nominal_at.month
+    await tx.execute("SELECT notifier.make_month($1)", month)
+    await tx.execute("SELECT pg_advisory_xact_lock(7320300, $1)", month)
+    identity = await tx.fetchval(
+        """
+        INSERT INTO notifier.runs (id, team_id, campaign_id, campaign_key, kind, state, nominal_at, inputs,
+            audience_list, pinned, purpose, launched_by)
+        SELECT coalesce(max(id), $1::bigint * 1000000) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+        FROM notifier.runs WHERE id > $1::bigint * 1000000 AND id < ($1::bigint + 1) * 1000000
+        ON CONFLICT (team_id, campaign_key, kind, nominal_at) DO NOTHING RETURNING id
+        """,
+        month,
+        run.team_id,
+        run.campaign_id,
+        run.campaign_key,
+        run.kind,
+        run.state,
+        run.nominal_at,
+        run.inputs,
+        run.audience_list,
+        run.pinned,
+        run.purpose,
+        run.launched_by,
+    )
+    if identity is None:
+        raise Conflict(f"{run.campaign_key} already has a run for {run.nominal_at.isoformat()}")
+    return RunId(identity)
+
+
+async def add_steps(tx: Tx, run_id: RunId, steps: list[NewStep]) -> None:
+    """Keep the steps of a run."""
+    await tx.executemany(
+        """
+        INSERT INTO notifier.run_steps (run_id, step, position, template_id, survey_id, purpose, topic, lane, in_doubt,
+            consent, open_from, open_until, expires, plan_at, due_at, due_local, closes)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        """,
+        [
+            (
+                run_id,
+                s.step,
+                s.position,
+                s.template_id,
+                s.survey_id,
+                s.purpose,
+                s.topic,
+                s.lane,
+                s.in_doubt,
+                s.consent,
+                s.open_from,
+                s.open_until,
+                s.expires,
+                s.plan_at,
+                s.due_at,
+                s.due_local,
+                s.closes,
+            )
+            for s in steps
+        ],
+    )
+
+
+async def get_run(tx: Tx, run_id: int, *, lock: bool = False) -> Run:
+    """The run, locked against other writers if asked; `NotFound` where there is none."""
+    row = await tx.fetchrow(f"SELECT {_RUN} FROM notifier.runs WHERE id = $1 {'FOR UPDATE' if lock else ''}", run_id)
+    if row is None:
+        raise NotFound(f"there is no run {run_id}")
+    return Run(**dict(row))
+
+
+async def set_run_state(tx: Tx, run_id: int, state: str, problem: str = "") -> None:
+    """Move a run; `ended_at` is set with an end."""
+    await tx.execute(
+        """
+        UPDATE notifier.runs SET state = $2, problem = $3,
+            ended_at = CASE WHEN $2 IN ('ended', 'cancelled') THEN notifier.now() END
+        WHERE id = $1
+        """,
+        run_id,
+        state,
+        problem,
+    )
+
+
+async def set_run_inputs(tx: Tx, run_id: int, inputs: Mapping[str, Any], state: str) -> None:
+    """Fill the inputs of a run that waits for them."""
+    await tx.execute("UPDATE notifier.runs SET inputs = $2, state = $3 WHERE id = $1", run_id, inputs, state)
+
+
+async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run | None:
+    """The run with the latest nominal time."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_RUN} FROM notifier.runs WHERE team_id = $1 AND campaign_key = $2 AND kind = $3
+        ORDER BY nominal_at DESC LIMIT 1
+        """,
+        team_id,
+        campaign_key,
+        kind,
+    )
+    return Run(**dict(row)) if row else None
+
+
+async def standing_run(tx: Tx, team_id: int, campaign_key: str, month_start: datetime) -> Run | None:
+    """The run of the month that API sends belong to."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_RUN} FROM notifier.runs
+        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND nominal_at = $3
+        """,
+        team_id,
+        campaign_key,
+        month_start,
+    )
+    return Run(**dict(row)) if row else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueStep:
+    """A step whose time to be planned has come."""
+
+    run_id: RunId
+    step: str
+
+
+async def list_due_steps(tx: Tx) -> list[DueStep]:
+    """Steps to plan now, oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT s.run_id, s.step FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+        WHERE s.state <> 'planned' AND s.plan_at <= notifier.now() AND r.state IN ('scheduled', 'running')
+            AND r.kind <> 'standing'
+        ORDER BY s.lane, s.plan_at, s.run_id, s.position
+        """
+    )
+    return [DueStep(run_id=RunId(row["run_id"]), step=row["step"]) for row in rows]
+
+
+async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], accounts: list[str]) -> int:
+    """Freeze the audience and the accounts into recipients; `where` is over `c`, its params from $3 on."""
+    status = await tx.execute(
+        f"""
+        INSERT INTO notifier.recipients (run_id, team_id, contact_id)
+        SELECT $1, $2, c.id FROM notifier.contacts c WHERE c.team_id = $2 AND ({where}) ORDER BY c.id
+        """,
+        run.id,
+        run.team_id,
+        *params,
+    )
+    await tx.execute(
+        "INSERT INTO notifier.recipients (run_id, team_id, account) SELECT $1, $2, unnest($3::text[])",
+        run.id,
+        run.team_id,
+        accounts,
+    )
+    count = int(status.rpartition(" ")[2])
+    await tx.execute(
+        """
+        UPDATE notifier.runs SET frozen_at = notifier.now(), recipients = $2,
+            state = CASE state WHEN 'scheduled' THEN 'running' ELSE state END WHERE id = $1
+        """,
+        run.id,
+        count,
+    )
+    return count
+
+
+async def list_runs_to_end(tx: Tx) -> list[RunId]:
+    """Running runs whose steps are all planned and that have no open message left."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id FROM notifier.runs r WHERE r.state = 'running' AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM notifier.run_steps s WHERE s.run_id = r.id AND s.state <> 'planned')
+            AND NOT EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued')
+            AND NOT EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state IN ('sending', 'uncertain'))
+        """
+    )
+    return [RunId(row["id"]) for row in rows]
+
+
+async def next_moment(tx: Tx) -> datetime | None:
+    """The next business time at which something falls due: a step, a deferred message, an in-doubt look."""
+    moment: datetime | None = await tx.fetchval(
+        """
+        SELECT min(at) FROM (
+            SELECT min(s.plan_at) AS at FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+                WHERE s.state <> 'planned' AND r.state IN ('scheduled', 'running') AND r.kind <> 'standing'
+            UNION ALL
+            SELECT min(first.due_at) FROM notifier.runs r CROSS JOIN LATERAL (
+                SELECT min(m.due_at) AS due_at FROM notifier.messages m
+                WHERE m.run_id = r.id AND m.state = 'queued') AS first
+                WHERE r.state = 'running'
+        ) AS moments
+        """
+    )
+    return moment

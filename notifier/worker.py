@@ -1,0 +1,196 @@
+"""The worker: thin arq jobs, one queue per lane, and the clock's tick. It outlives Redis."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
+
+from notifier.delivery.callbacks import apply_callbacks
+from notifier.delivery.drain import Sender
+from notifier.delivery.keys import derive_keys
+from notifier.delivery.settle import settle_doubts
+from notifier.domain.purpose import LANES
+from notifier.logs import get_logger
+from notifier.planning.finish import end_finished_runs
+from notifier.planning.plan import plan_due
+from notifier.planning.recur import make_recurring_runs
+from notifier.settings import Settings
+from notifier.store import clock, tallies
+from notifier.store.database import Database, open_database
+from notifier.store.queue import HOUSE, Bell, encode_job, open_bell, open_redis, queue_name
+from notifier.store.sandbox import trim_items
+
+log = get_logger()
+POLL_S = 0.05
+TICK_S = 1.0
+HOUSEKEEPING_S = 30.0
+_GRACE_S = 30
+_RECONNECT_S = 1.0
+_CALLBACKS = 1000
+
+
+class Work:
+    """What the jobs do; each asks the rows first, so any job may run twice or not at all."""
+
+    def __init__(self, settings: Settings, database: Database, bell: Bell, sender: Sender) -> None:
+        self._settings, self._database, self._bell, self._sender = settings, database, bell, sender
+        self._links_key = derive_keys(settings).links
+        self._kept_house_at = 0.0
+
+    async def drain(self, lane: int) -> None:
+        """Send what is due in a lane; rings again where time ran out first."""
+        drained = await self._sender.drain_lane(lane)
+        if drained.sent:
+            log.info("worker.lane_drained", lane=lane, sent=drained.sent, settled=drained.settled)
+        if drained.more:
+            await self._bell.ring(f"drain-{lane}")
+
+    async def callbacks(self) -> None:
+        """Apply stored callbacks until none is due."""
+        while await apply_callbacks(
+            self._database, providers=await self._sender.accounts.latest(), key=self._links_key, limit=_CALLBACKS
+        ):
+            pass
+
+    async def tick(self) -> None:
+        """The clock: recurring runs, steps that are due, doubts, ends; then rings every lane with work."""
+        await self._keep_house()
+        if self._settings.recurring:
+            await make_recurring_runs(self._database)
+        await plan_due(self._database)
+        await settle_doubts(self._database)
+        await end_finished_runs(self._database)
+
+    async def _keep_house(self) -> None:
+        if time.monotonic() - self._kept_house_at < HOUSEKEEPING_S:
+            return
+        self._kept_house_at = time.monotonic()
+        async with self._database.transaction() as tx:
+            await clock.make_partitions(tx)
+        async with self._database.transaction() as tx:
+            await tallies.fold_tallies(tx)
+        async with self._database.transaction() as tx:
+            await trim_items(tx)
+
+    async def all_at_once(self, lanes: Sequence[int]) -> None:
+        """One round of everything, for the time Redis is gone."""
+        await self.tick()
+        await self.callbacks()
+        for lane in lanes:
+            await self.drain(lane)
+
+
+@asynccontextmanager
+async def open_work(settings: Settings) -> AsyncIterator[tuple[Work, Bell]]:
+    """Everything a worker needs, opened and closed together."""
+    async with (
+        open_database(settings.database_url, max_connections=settings.database_pool_size) as database,
+        open_bell(settings.redis_url) as bell,
+    ):
+        sender = Sender(settings, database, worker=f"{socket.gethostname()}:{os.getpid()}")
+        try:
+            yield Work(settings, database, bell, sender), bell
+        finally:
+            await sender.aclose()
+
+
+async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
+    """Work until SIGTERM or SIGINT: stop taking jobs, finish what is on the wire, exit."""
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    async with open_work(settings) as (work, bell):
+        log.info("worker.started", lanes=list(lanes))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_serve(settings, work, queue)) for queue in (HOUSE, *map(_lane_queue, lanes))]
+            tasks.append(group.create_task(_keep_time(work, bell, lanes)))
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+        log.info("worker.stopped")
+
+
+async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int]) -> None:
+    """Ring the clock's tick and every lane once a second; work without the bell where Redis is gone."""
+    while True:
+        heard = [await bell.ring(job) for job in ("tick", "callbacks", *(f"drain-{lane}" for lane in lanes))]
+        if not all(heard):
+            try:
+                await work.all_at_once(lanes)
+            except Exception as error:  # noqa: BLE001 - the process edge: log, wait, go on
+                log.error("worker.round_failed", error=type(error).__name__, detail=str(error))
+        await asyncio.sleep(TICK_S)
+
+
+async def _serve(settings: Settings, work: Work, queue: str) -> None:
+    """An arq worker on one queue, made anew whenever Redis went away."""
+    while True:
+        worker = _worker(settings, work, queue)
+        try:
+            await worker.async_run()
+        except asyncio.CancelledError:
+            await _finish(worker)
+            raise
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("worker.redis_gone", queue=queue, error=type(error).__name__)
+        await worker.close()
+        await asyncio.sleep(_RECONNECT_S)
+
+
+async def _finish(worker: Worker) -> None:
+    worker.allow_pick_jobs = False
+    if worker.tasks:
+        await asyncio.wait(worker.tasks.values(), timeout=_GRACE_S)
+    await worker.close()
+
+
+def _worker(settings: Settings, work: Work, queue: str) -> Worker:
+    return Worker(
+        functions=_functions(work, queue),
+        redis_pool=open_redis(settings.redis_url),
+        queue_name=queue_name(queue),
+        poll_delay=POLL_S,
+        max_jobs=2,
+        job_timeout=120,
+        keep_result=0,
+        max_tries=1,
+        handle_signals=False,
+        log_results=False,
+        health_check_interval=3600,
+        job_serializer=encode_job,
+        job_deserializer=json.loads,
+    )
+
+
+def _functions(work: Work, queue: str) -> list[Function]:
+    if queue == HOUSE:
+        return [_job("tick", work.tick), _job("callbacks", work.callbacks)]
+    lane = int(queue.removeprefix("lane-"))
+
+    async def drain() -> None:
+        await work.drain(lane)
+
+    return [_job(f"drain-{lane}", drain)]
+
+
+def _job(name: str, work: Any) -> Function:
+    async def run(_ctx: dict[str, Any]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            log.error("worker.job_failed", job=name, error=type(error).__name__, detail=str(error))
+            raise
+
+    return func(run, name=name)  # type: ignore[arg-type]
+
+
+def _lane_queue(lane: int) -> str:
+    return f"lane-{lane}"
