@@ -74,6 +74,7 @@ $(BIN)/python:
 $(VENV)/.locked: requirements.lock | $(BIN)/python
 	@echo "installing the pinned dependencies into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python .ci/redis
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml hatch_build.py package-lock.json
