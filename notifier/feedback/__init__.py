@@ -1,0 +1,1 @@
+"""What comes back from people: survey answers, satisfaction, clicks, opt-outs."""
