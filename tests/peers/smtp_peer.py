@@ -37,6 +37,7 @@ class SmtpPeer:
     port: int = 0
     mails: list[Mail] = field(default_factory=list)
     connections: int = 0
+    mail_options: list[str] = field(default_factory=list)
     open_now: int = 0
     open_most: int = 0
     verbs: Counter[str] = field(default_factory=Counter)
@@ -93,6 +94,7 @@ class _Session:
             if not await self.answer(verb.upper(), rest):
                 return
             if self.taken and self.taken == self.peer.close_after and verb.upper() == "DATA":
+                await asyncio.sleep(0.05)
                 return
 
     async def answer(self, verb: str, rest: str) -> bool:
@@ -123,6 +125,7 @@ class _Session:
         address = rest.partition("<")[2].partition(">")[0]
         if verb == "MAIL":
             self.mail_from = address
+            self.peer.mail_options.append(rest.partition("> ")[2])
         if verb == "RCPT":
             self.rcpt_to = address
             return self.peer.replies.get(address) or self.peer.replies.get("RCPT", "250 2.1.5 ok")

@@ -61,21 +61,21 @@ def _http_case(provider: Provider, peer: HttpPeer, message: Callable[[str], Outg
     )
 
 
-async def _twilio(stack: AsyncExitStack) -> Case:
+async def _twilio(stack: AsyncExitStack, patience_s: float) -> Case:
     peer = await stack.enter_async_context(twilio_peer())
-    provider = open_provider(builders.twilio_account(peer.address, timeout_s=1), {"auth_token": AUTH_TOKEN})
+    provider = open_provider(builders.twilio_account(peer.address, timeout_s=patience_s), {"auth_token": AUTH_TOKEN})
     return _http_case(provider, peer, builders.sms, twilio_error(400, 21211, "The 'To' number +12125550123 is bad"))
 
 
-async def _mastodon(stack: AsyncExitStack) -> Case:
+async def _mastodon(stack: AsyncExitStack, patience_s: float) -> Case:
     peer = await stack.enter_async_context(mastodon_peer())
-    provider = open_provider(builders.mastodon_account(peer.address, timeout_s=1), {"access_token": TOKEN})
+    provider = open_provider(builders.mastodon_account(peer.address, timeout_s=patience_s), {"access_token": TOKEN})
     return _http_case(provider, peer, builders.post, Told(422, b'{"error": "Validation failed"}'))
 
 
-async def _smtp(stack: AsyncExitStack) -> Case:
+async def _smtp(stack: AsyncExitStack, patience_s: float) -> Case:
     peer = await stack.enter_async_context(smtp_peer(SmtpPeer()))
-    settings = {"timeout_s": 0.5, "final_timeout_s": 0.5, "connect_timeout_s": 1}
+    settings = {"timeout_s": patience_s, "final_timeout_s": patience_s}
     provider = open_provider(builders.smtp_account(peer.port, **settings), {})
 
     def bring(**replies: str) -> Callable[[], Outgoing]:
@@ -97,8 +97,8 @@ async def _smtp(stack: AsyncExitStack) -> Case:
     return Case(provider, builders.email, lambda: len(peer.mails), brings)
 
 
-async def _sandbox(stack: AsyncExitStack) -> Case:
-    del stack
+async def _sandbox(stack: AsyncExitStack, patience_s: float) -> Case:
+    del stack, patience_s
     kept: list[SandboxItem] = []
 
     async def keep(items: Sequence[SandboxItem]) -> None:
@@ -114,8 +114,8 @@ async def _sandbox(stack: AsyncExitStack) -> Case:
     return Case(provider, builders.email, lambda: len(kept), brings)
 
 
-async def _manual(stack: AsyncExitStack) -> Case:
-    del stack
+async def _manual(stack: AsyncExitStack, patience_s: float) -> Case:
+    del stack, patience_s
     provider = open_provider(builders.account("manual", Channel.SOCIAL, settings={"max_chars": 50}), {})
     brings: dict[str, Callable[[], Outgoing]] = {"never": lambda: builders.post(text="x" * 51)}
     return Case(provider, builders.post, lambda: 0, brings)
@@ -126,9 +126,9 @@ WANTED: dict[str, type[SendError]] = {"never": NeverAgain, "later": TryAgain, "a
 
 
 @asynccontextmanager
-async def rig(name: str) -> AsyncIterator[Case]:
+async def rig(name: str, patience_s: float = 30) -> AsyncIterator[Case]:
     async with AsyncExitStack() as stack:
-        case = await RIGS[name](stack)
+        case = await RIGS[name](stack, patience_s)
         try:
             yield case
         finally:
@@ -184,10 +184,10 @@ OUTCOMES = {
 
 @pytest.mark.parametrize(("name", "outcome"), [(name, outcome) for name in OUTCOMES for outcome in OUTCOMES[name]])
 async def test_each_failure_leaves_by_its_own_way_and_the_next_message_goes(name: str, outcome: str) -> None:
-    async with rig(name) as case:
+    async with rig(name, patience_s=2) as case:
         message = case.brings[outcome]()
         with pytest.raises(SendError) as caught:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(10):
                 await case.provider.send(message)
         assert type(caught.value) is WANTED.get(outcome, OutcomeUnknown)
         assert "example.com" not in caught.value.reason

@@ -19,7 +19,7 @@ from tests.providers import builders
 @asynccontextmanager
 async def mastodon(wall: Wall | None = None, **settings: object) -> AsyncIterator[tuple[HttpPeer, Provider]]:
     async with mastodon_peer(wall) as peer:
-        account = builders.mastodon_account(peer.address, timeout_s=1, **settings)
+        account = builders.mastodon_account(peer.address, **settings)
         provider = open_provider(account, {"access_token": TOKEN})
         try:
             yield peer, provider

@@ -12,6 +12,7 @@ from notifier.providers.smtp.replies import RETRY_S, Stage, refusal
 from notifier.providers.smtp.transport import Envelope, Reply
 
 _LOST_RETRY_S = 60
+_LOST = (aiosmtplib.SMTPException, OSError, TimeoutError)
 
 
 class StaleConnection(Exception):
@@ -35,9 +36,11 @@ class Connection:
 
     async def deliver(self, envelope: Envelope) -> Reply:
         """The reply to the final dot; errors as `Transport.deliver` promises, and `StaleConnection`."""
+        if not self._client.is_connected:  # asked first: a closed client has forgotten what its server offers
+            raise StaleConnection
         options = self._mail_options(envelope)
         self._in_step = False
-        await self._begin(envelope, options)
+        await self._begin(envelope.mail_from, options)
         await self._expect(Stage.RCPT, 250, b"RCPT", b"TO:<" + envelope.rcpt_to.encode() + b">")
         await self._expect(Stage.DATA, 354, b"DATA")
         reply = await self._send_data(envelope.data)
@@ -49,7 +52,7 @@ class Connection:
 
     async def quit(self, timeout_s: float) -> None:
         """Say goodbye and close; never waits longer."""
-        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        with suppress(*_LOST):
             async with asyncio.timeout(timeout_s):
                 await self._client.quit()
         self.close()
@@ -74,24 +77,23 @@ class Connection:
             raise NeverAgain(f"the mail server does not offer {extension.upper()}", code="5.6.7", fault=Fault.SENDER)
         return option
 
-    async def _begin(self, envelope: Envelope, options: list[bytes]) -> None:
-        command = [b"MAIL", b"FROM:<" + envelope.mail_from.encode() + b">", *options]
-        if not self.sent:
-            return await self._expect(Stage.MAIL, 250, *command)
+    async def _begin(self, mail_from: str, options: list[bytes]) -> None:
+        kept = self.sent > 0
         try:
-            reply = await self._command(*command)
-        except aiosmtplib.SMTPServerDisconnected as error:
-            raise StaleConnection from error
-        if reply.code == 421:
+            reply = await self._command(b"MAIL", b"FROM:<" + mail_from.encode() + b">", *options)
+        except _LOST as error:
+            if kept and isinstance(error, aiosmtplib.SMTPServerDisconnected):
+                raise StaleConnection from error
+            raise _lost_at(Stage.MAIL) from error
+        if kept and reply.code == 421:
             raise StaleConnection
-        return await self._check(Stage.MAIL, 250, reply)
+        await self._check(Stage.MAIL, 250, reply)
 
     async def _expect(self, stage: Stage, code: int, *command: bytes) -> None:
         try:
             reply = await self._command(*command)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            reason = f"connection lost at {stage}"
-            raise TryAgain(reason, after_s=_LOST_RETRY_S, code="lost", fault=Fault.PROVIDER) from error
+        except _LOST as error:
+            raise _lost_at(stage) from error
         await self._check(stage, code, reply)
 
     async def _check(self, stage: Stage, code: int, reply: Reply) -> None:
@@ -103,7 +105,7 @@ class Connection:
 
     async def _reset(self) -> None:
         """Make the connection fit for the next message; if that fails it stays out of step and is dropped."""
-        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        with suppress(*_LOST):
             reply = await self._command(b"RSET")
             self._in_step = reply.code == 250
 
@@ -122,13 +124,13 @@ class Connection:
         """
         protocol = self._client.protocol
         if protocol is None:
-            raise TryAgain("connection lost before the text", after_s=_LOST_RETRY_S, code="lost")
+            raise _lost_at(Stage.DATA)
         try:
             protocol.write(data)
             response = await protocol.read_response(timeout=self._final_timeout_s)
         except aiosmtplib.SMTPResponseException as error:
             raise OutcomeUnknown(safe_reason(f"unreadable reply: {error.message}"), code="garbage") from error
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        except _LOST as error:
             if self._unsent_bytes():
                 raise TryAgain("the server stopped reading", after_s=RETRY_S, code="stalled") from error
             raise OutcomeUnknown("the reply to the final dot was lost", code="lost") from error
@@ -140,3 +142,8 @@ class Connection:
         if transport is None or transport.is_closing():
             return 0
         return cast(asyncio.WriteTransport, transport).get_write_buffer_size()
+
+
+def _lost_at(stage: Stage) -> TryAgain:
+    """The connection ended before the final dot: they surely do not have the message."""
+    return TryAgain(f"connection lost at {stage}", after_s=_LOST_RETRY_S, code="lost", fault=Fault.PROVIDER)

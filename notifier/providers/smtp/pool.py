@@ -52,7 +52,11 @@ class Pool:
                     return await self._use(self._idle.pop(), envelope)
                 except StaleConnection:
                     continue  # closed by the server while idle, before our message began: nothing was sent
-            return await self._use(await self._connect(), envelope)
+            try:
+                return await self._use(await self._connect(), envelope)
+            except StaleConnection as error:
+                reason = "the mail server closed the connection at once"
+                raise TryAgain(reason, after_s=_CONNECT_RETRY_S, code="lost") from error
 
     async def aclose(self) -> None:
         if self._sweep is not None:
