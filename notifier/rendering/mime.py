@@ -16,21 +16,23 @@ _ONE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:
 _PLAIN_URL = re.compile(r"(?:https://|mailto:)[!#-;=?-~]{1,900}")
 _PLAIN_ID = re.compile(r"[!-;=?-~]{1,200}@[!-;=?-~]{1,200}")
 _LINE = 76
+_LONGEST = 900  # RFC 5321 ends at 998
 _WORD_BYTES = 45  # 60 characters of base64 and the frame of an encoded word: 72 of the 75 allowed
 _FIRST_WORD_BYTES = 36  # leaves room for the header's name
 _PLAIN_CHARACTERS = 60
 
-# Neither base64 nor quoted-printable can produce "=_", so no body holds the boundary.
+# Base64 and quoted-printable cannot produce "=_"; a plain ASCII body that holds it is encoded.
 _BOUNDARY = "=_notifier_alternative"
+_DELIMITER = f"--{_BOUNDARY}".encode()
 _OPENING = f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n\r\n'.encode()
 _CLOSING = f"--{_BOUNDARY}--\r\n".encode()
-_QP, _BASE64 = "quoted-printable", "base64"
+_7BIT, _QP, _BASE64 = "7bit", "quoted-printable", "base64"
 _PART_HEADS = {
     (kind, encoding): (
         f"--{_BOUNDARY}\r\nContent-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     ).encode()
     for kind in ("plain", "html")
-    for encoding in (_QP, _BASE64)
+    for encoding in (_7BIT, _QP, _BASE64)
 }
 
 
@@ -149,14 +151,18 @@ def _encoded(text: str) -> str:
     return "\r\n ".join(words)
 
 
-def _part(kind: str, text: str) -> tuple[bytes, bytes, bytes]:
-    """Head, body and line end of one part; the encoding that is shorter for this mix of characters."""
-    raw = text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8", "replace")
-    if len(raw) - len(text) > len(raw) // 9:
-        return _PART_HEADS[kind, _BASE64], _base64_lines(raw), b""
-    # b2a_qp folds with the line end it finds first, so there must be one.
-    raw = raw if raw.endswith(b"\r\n") else raw + b"\r\n"
-    return _PART_HEADS[kind, _QP], b2a_qp(raw, istext=True), b"\r\n"
+def _part(kind: str, text: str) -> tuple[bytes, bytes]:
+    """Head and body of one part. Base64 is three times as fast as quoted-printable here, which serves long ASCII lines."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    raw = text.replace("\n", "\r\n").encode("utf-8", "replace")
+    if not raw.endswith(b"\r\n"):
+        raw += b"\r\n"
+    if not raw.isascii():
+        return _PART_HEADS[kind, _BASE64], _base64_lines(raw)
+    if _DELIMITER not in raw and max(map(len, raw.split(b"\r\n"))) <= _LONGEST:
+        return _PART_HEADS[kind, _7BIT], raw + b"\r\n"
+    return _PART_HEADS[kind, _QP], b2a_qp(raw, istext=True) + b"\r\n"
 
 
 def _base64_lines(raw: bytes) -> bytes:

@@ -89,7 +89,8 @@ def _without_links(text: str, links: Mapping[str, str]) -> str:
     # The longest first: one link may begin like another.
     for name, url in sorted(links.items(), key=lambda item: -len(item[1])):
         if url:
-            text = text.replace(str(escape(url)), f"\ue000{name}\ue001").replace(url, f"\ue000{name}\ue001")
+            for spelled in {url, str(escape(url))}:
+                text = text.replace(spelled, f"\ue000{name}\ue001")
     return text
 
 

@@ -1,7 +1,11 @@
 """Check finds what would go wrong later, and survives what would kill it."""
 
+import json
 import time
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from datetime import time as clock
+from decimal import Decimal
 
 import pytest
 
@@ -118,6 +122,22 @@ def test_markup_that_loads_or_runs_something_is_refused(markup: str) -> None:
 
 def test_a_case_survives_the_way_to_the_process_and_back() -> None:
     assert from_json(to_json(notice(), BANK)) == (notice(), BANK)
+
+
+def test_examples_of_every_kind_survive_too() -> None:
+    examples: list[object] = [
+        date(2026, 3, 12),
+        datetime(2026, 3, 12, 9, tzinfo=UTC),
+        clock(9, 30),
+        Decimal("1.50"),
+        {"en": "x", "zh-CN": "y"},
+        [1, "a", None],
+        2.5,
+        True,
+    ]
+    declared = [Variable(path=f"inputs.v{number}", example=example) for number, example in enumerate(examples)]
+    template = social("x", *declared)
+    assert from_json(json.loads(json.dumps(to_json(template, BANK))))[0] == template
 
 
 def test_the_process_finds_the_same() -> None:

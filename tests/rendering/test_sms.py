@@ -1,7 +1,7 @@
 """Parts are counted as handsets pack them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.rendering.sms import GSM_7, UCS_2, count_parts, to_gsm7
@@ -36,6 +36,7 @@ def test_parts_follow_the_standard(text: str, encoding: str, parts: int, units_l
     assert count.characters == len(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_text_fits_into_the_parts_it_is_counted_as(text: str) -> None:
     count = count_parts(text)
@@ -48,6 +49,7 @@ def test_a_text_fits_into_the_parts_it_is_counted_as(text: str) -> None:
     assert 0 <= count.units_left <= single
 
 
+@settings(deadline=None)
 @given(st.text(), st.characters())
 def test_a_longer_text_never_costs_less(text: str, more: str) -> None:
     assert count_parts(text + more).parts >= count_parts(text).parts
@@ -68,6 +70,7 @@ def test_a_text_stays_as_it_is_when_plain_characters_would_not_help(text: str) -
     assert to_gsm7(text) == text
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_making_plain_never_costs_more(text: str) -> None:
     plain = to_gsm7(text)
