@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 # The wheel, with the console's libraries and the starter pack; Node comes from a wheel of its own and stays here.
-FROM python:3.13-slim AS build
+FROM python:3.12-slim AS build
 WORKDIR /src
 COPY . .
 # All pinned packages, checked by hash; from these, and nothing else, what the product needs to run.
@@ -12,7 +12,7 @@ RUN python -m venv /opt/notifier && \
     /opt/notifier/bin/pip install --no-index --find-links /wheels 'notifier[embedded]' && \
     /opt/notifier/bin/python -m compileall -q /opt/notifier/lib
 
-FROM python:3.13-slim
+FROM python:3.12-slim
 RUN groupadd --system --gid 10001 notifier && \
     useradd --system --uid 10001 --gid notifier --home-dir /var/lib/notifier --create-home notifier
 COPY --from=build /opt/notifier /opt/notifier

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from notifier.domain.errors import ServiceError
@@ -18,7 +19,9 @@ from notifier.embedded.keeper import lock_or_leave
 from notifier.embedded.places import Places, explaining_permissions, find_places, own_folder
 from notifier.embedded.servers import DATABASE, last_lines
 from notifier.logs import get_logger
-from notifier.settings import Settings
+
+if TYPE_CHECKING:  # the keeper imports this package too and need not wait for the settings' machinery
+    from notifier.settings import Settings
 
 _ATTACH_S = 120
 _START_S = 660
@@ -37,7 +40,7 @@ class Services:
 
 
 @contextlib.asynccontextmanager
-async def embedded_services(settings: Settings, *, durable: bool = True) -> AsyncIterator[Services]:
+async def embedded_services(settings: "Settings", *, durable: bool = True) -> AsyncIterator[Services]:
     """The servers of the settings where set, else embedded ones, running as long as the block does.
 
     Processes with the same data folder share them; the last to leave stops them, also where it was killed. A server
@@ -61,7 +64,7 @@ async def embedded_services(settings: Settings, *, durable: bool = True) -> Asyn
         await attachment.close()
 
 
-async def reset(settings: Settings) -> None:
+async def reset(settings: "Settings") -> None:
     """Deletes the embedded servers' data; the secret key stays. Nothing happens where there is none.
 
     Waits for servers that are just stopping; raises `ServiceError` where another process still uses them.

@@ -128,8 +128,8 @@ async def end_holder(process: asyncio.subprocess.Process) -> None:
     assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
-async def test_both_answer_and_a_second_start_keeps_the_data(settings: Settings) -> None:
-    async with embedded_services(settings) as services:
+async def test_both_answer_and_a_second_start_keeps_the_data(fresh: Settings) -> None:
+    async with embedded_services(fresh) as services:
         assert services.database_url.startswith("postgresql+asyncpg://notifier@/notifier?host=/")
         assert services.redis_url.startswith("unix:///")
         assert str(await ask(services.database_url, "SHOW server_version_num")).startswith("18")
@@ -139,9 +139,9 @@ async def test_both_answer_and_a_second_start_keeps_the_data(settings: Settings)
         assert await ask(services.database_url, "SHOW listen_addresses") == ""
         await ask(services.database_url, "CREATE TABLE kept AS SELECT 42 AS number")
         assert await ping(services.redis_url)
-    assert not (find_places(settings.data_dir).postgres_data / "postmaster.pid").exists(), "stopped when the block ends"
-    assert await all_gone(settings)
-    async with embedded_services(settings) as again:
+    assert not (find_places(fresh.data_dir).postgres_data / "postmaster.pid").exists(), "stopped when the block ends"
+    assert await all_gone(fresh)
+    async with embedded_services(fresh) as again:
         assert again == services
         assert await ask(again.database_url, "SELECT number FROM kept") == 42
 
@@ -155,15 +155,15 @@ async def test_time_zones_are_known(settings: Settings) -> None:
         assert known > 400
 
 
-async def test_given_servers_are_passed_through_and_nothing_starts(settings: Settings) -> None:
-    given = settings.model_copy(update={"database_url": "postgresql+asyncpg://a/b", "redis_url": "redis://c"})
+async def test_given_servers_are_passed_through_and_nothing_starts(fresh: Settings) -> None:
+    given = fresh.model_copy(update={"database_url": "postgresql+asyncpg://a/b", "redis_url": "redis://c"})
     async with embedded_services(given) as services:
         assert services == Services(database_url="postgresql+asyncpg://a/b", redis_url="redis://c")
         assert server_pids(given) == set()
 
 
-async def test_only_the_missing_server_is_started(settings: Settings) -> None:
-    given = settings.model_copy(update={"database_url": "postgresql+asyncpg://a/b"})
+async def test_only_the_missing_server_is_started(fresh: Settings) -> None:
+    given = fresh.model_copy(update={"database_url": "postgresql+asyncpg://a/b"})
     async with embedded_services(given) as services:
         assert await ping(services.redis_url)
         assert not find_places(given.data_dir).postgres_data.exists()
@@ -225,12 +225,12 @@ async def test_processes_share_the_servers_and_the_last_stops_them(settings: Set
     assert await all_gone(settings)
 
 
-async def test_many_starting_at_once_get_the_same_servers(settings: Settings) -> None:
-    holders = await asyncio.gather(*(start_holder(settings.data_dir) for _ in range(3)))
+async def test_many_starting_at_once_get_the_same_servers(fresh: Settings) -> None:
+    holders = await asyncio.gather(*(start_holder(fresh.data_dir) for _ in range(3)))
     assert len({services.database_url for _, services in holders}) == 1
-    assert keeper_pid(settings)
+    assert keeper_pid(fresh)
     await asyncio.gather(*(end_holder(process) for process, _ in holders))
-    assert await all_gone(settings)
+    assert await all_gone(fresh)
 
 
 async def test_reset_forgets_the_data_and_keeps_the_secret_key(settings: Settings) -> None:
@@ -249,24 +249,24 @@ async def test_reset_refuses_while_somebody_uses_the_servers(settings: Settings)
         assert await ask(services.database_url, "SELECT 1") == 1
 
 
-async def test_reset_of_nothing_is_no_error(settings: Settings) -> None:
-    await reset(settings.model_copy(update={"data_dir": settings.data_dir / "absent"}))
+async def test_reset_of_nothing_is_no_error(fresh: Settings) -> None:
+    await reset(fresh.model_copy(update={"data_dir": fresh.data_dir / "absent"}))
 
 
-async def test_a_data_folder_of_another_version_is_refused(settings: Settings) -> None:
-    data = find_places(settings.data_dir).postgres_data
+async def test_a_data_folder_of_another_version_is_refused(fresh: Settings) -> None:
+    data = find_places(fresh.data_dir).postgres_data
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("15\n")
     with pytest.raises(ServiceError, match="PostgreSQL 15, this is 18"):
-        async with embedded_services(settings):
+        async with embedded_services(fresh):
             pass
 
 
-async def test_an_unfinished_data_folder_is_made_anew(settings: Settings) -> None:
-    data = find_places(settings.data_dir).postgres_data
+async def test_an_unfinished_data_folder_is_made_anew(fresh: Settings) -> None:
+    data = find_places(fresh.data_dir).postgres_data
     data.mkdir(parents=True)
     (data / "half").write_text("")
-    async with embedded_services(settings, durable=False) as services:
+    async with embedded_services(fresh, durable=False) as services:
         assert await ask(services.database_url, "SELECT 1") == 1
 
 
@@ -279,8 +279,8 @@ async def test_a_process_id_that_now_belongs_to_somebody_else_is_left_alone(sett
         assert await ask(services.database_url, "SELECT 1") == 1
 
 
-async def test_a_long_data_folder_gets_a_short_socket_folder(settings: Settings) -> None:
-    long = settings.model_copy(update={"data_dir": settings.data_dir / ("x" * 60) / ("y" * 60)})
+async def test_a_long_data_folder_gets_a_short_socket_folder(fresh: Settings) -> None:
+    long = fresh.model_copy(update={"data_dir": fresh.data_dir / ("x" * 60) / ("y" * 60)})
     async with embedded_services(long, durable=False) as services:
         assert services.redis_url.startswith("unix:///tmp/notifier-")
         assert await ask(services.database_url, "SELECT 1") == 1
@@ -290,10 +290,10 @@ async def test_a_long_data_folder_gets_a_short_socket_folder(settings: Settings)
 
 
 @ROOT_ONLY
-async def test_root_uses_a_reachable_folder_where_the_data_folder_is_closed(settings: Settings) -> None:
-    closed = settings.data_dir / "closed"
+async def test_root_uses_a_reachable_folder_where_the_data_folder_is_closed(fresh: Settings) -> None:
+    closed = fresh.data_dir / "closed"
     closed.mkdir(mode=0o700)
-    inside = settings.model_copy(update={"data_dir": closed / "data"})
+    inside = fresh.model_copy(update={"data_dir": closed / "data"})
     home = find_places(inside.data_dir).home
     try:
         assert home.parent == Path("/var/lib/notifier")
@@ -308,13 +308,13 @@ async def test_root_uses_a_reachable_folder_where_the_data_folder_is_closed(sett
 
 @ROOT_ONLY
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
-async def test_a_normal_user_runs_them_as_itself(settings: Settings) -> None:
-    folder = settings.data_dir / "theirs"
+async def test_a_normal_user_runs_them_as_itself(fresh: Settings) -> None:
+    folder = fresh.data_dir / "theirs"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
     become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     holder, _ = await start_holder(folder, [*become, python_for_everybody()])
-    theirs = settings.model_copy(update={"data_dir": folder})
+    theirs = fresh.model_copy(update={"data_dir": folder})
     assert owner_of(postmaster_pid(theirs)) == 65534
     assert owner_of(keeper_pid(theirs)) == 65534
     assert (folder / "postgres").stat().st_mode & 0o777 == 0o700
