@@ -112,6 +112,16 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             loop.iter = nodes.Filter(loop.iter, "each", [], [], None, None, lineno=loop.lineno)
         return tree
 
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
+    ) -> str:
+        # A layout is compiled while a mail renders; its literals must not be taken for that mail's values.
+        token = printed.set(None)
+        try:
+            return super()._generate(source, name, filename, defer_init)
+        finally:
+            printed.reset(token)
+
 
 def print_value(value: Any) -> Any:
     """What an expression prints: text and numbers, cleaned; anything else is an error, `None` above all."""

@@ -86,6 +86,21 @@ def test_every_branch_has_its_own_shape() -> None:
         assert expected in rendered
 
 
+def test_a_layout_compiled_while_a_mail_renders_keeps_its_own_words() -> None:
+    files = {
+        "_layouts/l.html": "<p>{{ 'fixed' }}</p>{% block content %}{% endblock %}",
+        "_layouts/m.html": "{% macro m(x) %}<b>{{ 'word' }}{{ x }}</b>{% endmacro %}",
+    }
+    source = (
+        '{% extends "_layouts/l.html" %}{% from "_layouts/m.html" import m %}'
+        "{% block content %}<i>{{ inputs.a }}</i>{{ m(inputs.b) }}{% endblock %}"
+    )
+    compiled = compile_template(html_template(source, **files), BANK)
+    for first, second in (("1", "2"), ("3", "4")):
+        rendered = email(compiled, RenderContext(inputs={"a": first, "b": second})).html
+        assert f"<p>fixed</p><i>{first}</i><b>word{second}</b>" in rendered
+
+
 def test_shapes_are_bounded_in_number() -> None:
     shapes = HtmlShapes()
     for number in range(200):
