@@ -225,3 +225,29 @@ def test_a_malformed_body_is_an_input_error(events: object) -> None:
     body = events if isinstance(events, bytes) else orjson.dumps(events)
     with pytest.raises(InputError):
         sandbox().read_callback(CallbackRequest(url=URL, headers={}, body=body))
+
+
+@pytest.mark.parametrize("signature", ["nonsense", "v1", "v1,", "v1,%", "v1,a,b", "v1,ü", "v2,AAAA", "v1,AAA", " , "])
+def test_a_garbage_signature_is_not_ours(signature: str) -> None:
+    good = callback(EVENT)
+    headers = {**good.headers, "webhook-signature": signature}
+    assert sandbox().verify_callback(replace(good, headers=headers)) is False
+
+
+async def test_a_store_that_is_shut_down_cancels_those_who_wait() -> None:
+    async def keep(items: Sequence[SandboxItem]) -> None:
+        raise asyncio.CancelledError
+
+    provider = open_provider(builders.account("sandbox", Channel.EMAIL), {}, deps=Dependencies(keep=keep))
+    with pytest.raises(asyncio.CancelledError):
+        await provider.send(builders.email())
+
+
+async def test_closing_waits_for_what_is_being_kept() -> None:
+    kept = Kept()
+    provider = sandbox(kept)
+    sending = asyncio.create_task(sandbox_send(provider, 1))
+    await asyncio.sleep(0)
+    await provider.aclose()
+    assert len(kept.items) == 1
+    await sending
