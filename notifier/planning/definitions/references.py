@@ -131,7 +131,7 @@ class _CampaignCheck:
             except InputError as error:
                 field = error.field.removeprefix(name).lstrip(".")
                 trail = ("inputs", name, key, field) if field else ("inputs", name, key)
-                self.fail(trail, f"the {key} of `{name}` {error.problem}", error.remedy)
+                self.fail(trail, f"the {key} of `{error.field}` {error.problem}", error.remedy)
 
     def _step(self, step: Step, at: Trail) -> None:
         purpose = resolve_purpose(self.campaign, step)
