@@ -1,0 +1,162 @@
+"""Contacts: one at a time, page by page, by address, and their consent."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from notifier.domain.channel import Channel
+from notifier.domain.contact import ConsentAct, ConsentRecord, Contact, ContactId, ContactKind
+from notifier.domain.links import address_key
+from notifier.store.contact_batches import BatchCounts, Columns, ConsentRow, ContactRow, write_contacts
+from notifier.store.database import Tx
+
+FIELDS = frozenset({"kind", "name", "locale", "zone", "email", "phone"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredContact:
+    """A contact with its id; consents are left out, see `list_consents`."""
+
+    id: ContactId
+    contact: Contact
+    created_at: datetime
+    updated_at: datetime
+
+
+_SELECT = """
+SELECT c.id, c.external_id, c.kind, c.name, c.locale, c.zone, c.attributes, c.created_at, c.updated_at,
+    coalesce(e.address, '') AS email, coalesce(p.address, '') AS phone
+FROM notifier.contacts c
+LEFT JOIN notifier.addresses e ON e.contact_id = c.id AND e.channel = 'email'
+LEFT JOIN notifier.addresses p ON p.contact_id = c.id AND p.channel = 'sms'
+"""
+SELECT_CONTACT = _SELECT
+"""Columns of a `StoredContact` over alias `c`; read with `read_contact`."""
+
+
+def read_contact(row: Mapping[str, Any]) -> StoredContact:
+    """A row of `SELECT_CONTACT`."""
+    contact = Contact(
+        external_id=row["external_id"],
+        kind=ContactKind(row["kind"]),
+        name=row["name"],
+        locale=row["locale"],
+        zone=row["zone"],
+        email=row["email"],
+        phone=row["phone"],
+        attributes=row["attributes"],
+    )
+    return StoredContact(
+        id=ContactId(row["id"]), contact=contact, created_at=row["created_at"], updated_at=row["updated_at"]
+    )
+
+
+async def get_contact(tx: Tx, team_id: int, external_id: str) -> StoredContact | None:
+    """The contact with this external id, None where there is none."""
+    row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.external_id = $2", team_id, external_id)
+    return read_contact(row) if row else None
+
+
+async def get_contact_by_id(tx: Tx, team_id: int, contact_id: int) -> StoredContact | None:
+    """The contact with this id, None where there is none in the team."""
+    row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.id = $2", team_id, contact_id)
+    return read_contact(row) if row else None
+
+
+async def find_by_address_key(tx: Tx, key: bytes) -> list[StoredContact]:
+    """Everybody with this address, ordered by id; families share numbers."""
+    where = "WHERE EXISTS (SELECT 1 FROM notifier.addresses a WHERE a.contact_id = c.id AND a.address_key = $1) ORDER BY c.id"
+    return [read_contact(row) for row in await tx.fetch(_SELECT + where, key)]
+
+
+async def list_contacts(
+    tx: Tx, team_id: int, *, after_id: int = 0, limit: int = 100, kind: ContactKind | None = None
+) -> list[StoredContact]:
+    """Up to `limit` contacts with an id above `after_id`, ordered by id."""
+    where = "WHERE c.team_id = $1 AND c.id > $2 AND ($4::text IS NULL OR c.kind = $4) ORDER BY c.id LIMIT $3"
+    return [read_contact(row) for row in await tx.fetch(_SELECT + where, team_id, after_id, limit, kind)]
+
+
+async def count_contacts(tx: Tx, team_id: int) -> dict[ContactKind, int]:
+    """How many contacts of each kind; kinds without any are left out."""
+    rows = await tx.fetch("SELECT kind, count(*) AS n FROM notifier.contacts WHERE team_id = $1 GROUP BY kind", team_id)
+    return {ContactKind(row["kind"]): row["n"] for row in rows}
+
+
+async def list_attribute_names(tx: Tx, team_id: int) -> list[str]:
+    """Every attribute that any contact of the team has, in order of the bytes of its name."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT k.name COLLATE "C" AS name
+        FROM notifier.contacts c, jsonb_object_keys(c.attributes) AS k (name) WHERE c.team_id = $1 ORDER BY 1
+        """,
+        team_id,
+    )
+    return [row["name"] for row in rows]
+
+
+async def upsert_contact(tx: Tx, team_id: int, contact: Contact, key: bytes) -> BatchCounts:
+    """Make the stored contact exactly this one; consents are added to the ledger, none is taken away.
+
+    `key` is the key of addresses (`derive_key(secret, "addresses")`), addresses are normalised.
+    """
+    return await write_contacts(tx, team_id, [row_of(contact, key)], Columns(fields=FIELDS))
+
+
+def row_of(contact: Contact, key: bytes) -> ContactRow:
+    """What `write_contacts` takes."""
+    return ContactRow(
+        contact.external_id,
+        contact.kind,
+        contact.name,
+        contact.locale,
+        contact.zone,
+        orjson.dumps({name: value for name, value in contact.attributes.items() if value is not None}).decode(),
+        contact.email,
+        contact.phone,
+        address_key(key, "email", contact.email),
+        address_key(key, "sms", contact.phone),
+        tuple(ConsentRow(r.channel, r.topic, r.act, r.source, r.proof, r.at) for r in contact.consents),
+    )
+
+
+async def record_consent(tx: Tx, contact_id: int, records: Iterable[ConsentRecord]) -> int:
+    """Add acts to the ledger; the same act told twice is one. Returns how many were new."""
+    acts = [(r.channel, r.topic, r.act, r.source, r.proof, r.at) for r in records]
+    if not acts:
+        return 0
+    status: str = await tx.execute(
+        """
+        INSERT INTO notifier.consents (contact_id, channel, topic, act, source, proof, at)
+        SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[]) AS u
+        ON CONFLICT DO NOTHING
+        """,
+        contact_id,
+        *(list(column) for column in zip(*acts, strict=True)),
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def list_consents(tx: Tx, contact_id: int) -> list[ConsentRecord]:
+    """The whole ledger of a contact, newest act first."""
+    rows = await tx.fetch(
+        """
+        SELECT channel, topic, act, source, proof, at FROM notifier.consents
+        WHERE contact_id = $1 ORDER BY at DESC, id DESC
+        """,
+        contact_id,
+    )
+    return [
+        ConsentRecord(
+            channel=Channel(row["channel"]),
+            topic=row["topic"],
+            act=ConsentAct(row["act"]),
+            source=row["source"],
+            proof=row["proof"],
+            at=row["at"],
+        )
+        for row in rows
+    ]
