@@ -59,6 +59,12 @@ def test_keys_items_and_facts_can_be_read() -> None:
     assert render("{% for x in inputs.list %}{{ loop.index }}{{ x }}{% endfor %}") == "1p2q"
 
 
+def test_only_macros_can_be_called() -> None:
+    environment = TemplateEnvironment({"x.txt": "{{ v('x') }}"}, locale="en", bank=BANK, optional=frozenset())
+    with pytest.raises(TemplateError):
+        environment.get_template("x.txt").render(v=len)
+
+
 def test_a_key_named_like_a_method_is_the_key() -> None:
     environment = TemplateEnvironment({"x.txt": "{{ v.items }}"}, locale="en", bank=BANK, optional=frozenset())
     assert environment.get_template("x.txt").render(v=Values("v", {"items": "mine"})) == "mine"

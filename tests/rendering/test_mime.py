@@ -1,6 +1,7 @@
 """A message read back by another parser is the message we meant."""
 
 import re
+from base64 import b64decode
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
@@ -209,6 +210,7 @@ def test_encoded_words_keep_the_limits_of_rfc_2047(text: str) -> None:
         assert all(len(word) <= 75 for word in lines)
         for word in lines:  # each is complete in itself
             assert word.isascii()
+            b64decode(word.removeprefix("=?utf-8?b?").removesuffix("?=")).decode()
 
 
 def test_a_skeleton_gives_the_same_bytes_as_building_at_once() -> None:
