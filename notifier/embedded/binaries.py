@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from notifier.domain.errors import ServiceError
-from notifier.embedded.places import STATE_DIR, ServerUser, may_pass
+from notifier.embedded.places import STATE_DIR, ServerUser, may_pass, open_state_dir
 
 _EXTRA = "Install the extra: pip install 'notifier[embedded]'"
 _POSTGRES_FOLDER = "pginstall18"
@@ -20,7 +20,7 @@ def find_postgres(user: ServerUser) -> Path:
     install = wheel / _POSTGRES_FOLDER
     if may_pass(install / "bin" / "postgres", user):
         return install / "bin"
-    return _copy_postgres(install) / "bin"
+    return _copy_postgres(wheel)
 
 
 def find_redis(user: ServerUser) -> Path:
@@ -41,18 +41,23 @@ def _package_folder(name: str) -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _copy_postgres(install: Path) -> Path:
-    """A virtual environment below /root is closed to the server's user; a copy of what runs is not."""
+def _copy_postgres(wheel: Path) -> Path:
+    """The `bin` folder of a copy: a virtual environment below /root is closed to the server's user."""
+    install = wheel / _POSTGRES_FOLDER
     target = STATE_DIR / f"postgres-{_age(install / 'bin' / 'postgres')}"
-    if target.is_dir():
-        return target
-    draft = _draft(target)
-    (draft / "bin").mkdir(parents=True)
-    for program in ("postgres", "initdb"):
-        shutil.copy2(install / "bin" / program, draft / "bin" / program)
-    shutil.copytree(install / "lib", draft / "lib", symlinks=True, ignore=shutil.ignore_patterns("*.a", "pgxs"))
-    shutil.copytree(install / "share", draft / "share", symlinks=True)
-    return _publish(draft, target)
+    if not target.is_dir():
+        draft = _draft(target)
+        copied = draft / wheel.name / _POSTGRES_FOLDER
+        (copied / "bin").mkdir(parents=True)
+        for program in ("postgres", "initdb"):
+            shutil.copy2(install / "bin" / program, copied / "bin" / program)
+        shutil.copytree(install / "lib", copied / "lib", symlinks=True, ignore=shutil.ignore_patterns("*.a", "pgxs"))
+        shutil.copytree(install / "share", copied / "share", symlinks=True)
+        libraries = wheel.with_name(f"{wheel.name}.libs")  # found by the programs relative to themselves
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        _publish(draft, target)
+    return target / wheel.name / _POSTGRES_FOLDER / "bin"
 
 
 def _copy_program(program: Path) -> Path:
@@ -71,12 +76,13 @@ def _age(program: Path) -> str:
 
 
 def _draft(target: Path) -> Path:
-    STATE_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    open_state_dir()
     return target.with_name(f"{target.name}.{os.getpid()}.draft")
 
 
 def _publish(draft: Path, target: Path) -> Path:
-    draft.chmod(0o755)
+    for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)  # whatever the umask says: another user runs these
     try:
         draft.rename(target)
     except OSError:  # another process was faster

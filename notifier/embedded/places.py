@@ -141,8 +141,17 @@ def _home(data_dir: Path) -> Path:
     if not mark.exists():
         mark.write_text(str(STATE_DIR / f"{_digest(data_dir)}-{secrets.token_hex(4)}") + "\n")
     home = Path(mark.read_text().strip())
-    home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    open_state_dir()
+    home.mkdir(exist_ok=True)
+    home.chmod(0o711)
     return home
+
+
+def open_state_dir() -> None:
+    """Creates the folder below which root keeps what other users have to reach; nothing private lies in it directly."""
+    if not STATE_DIR.exists():
+        STATE_DIR.mkdir(parents=True, exist_ok=True)
+        STATE_DIR.chmod(0o755)
 
 
 def _server_user(home: Path) -> ServerUser:
