@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from notifier.domain.spec import spec_hash
 from notifier.planning.definitions.folder import Definitions
 from notifier.store import definitions as stored
 from notifier.store.database import Database
@@ -28,7 +27,7 @@ async def apply_definitions(
         await stored.lock_definitions(tx, team_id)
         latest = {(old.kind, old.key): old for old in await stored.list_latest(tx, team_id)}
         for (kind, key), entry in sorted(wanted.items()):
-            digest, old = spec_hash(entry.spec), latest.get((kind, key))
+            digest, old = entry.hash, latest.get((kind, key))
             if old is not None and old.hash == digest:
                 continue
             changes.append(Change(kind=kind, key=key, act="changed" if old else "added", file=entry.file))

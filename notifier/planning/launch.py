@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from notifier.domain.campaign import Campaign, Step
-from notifier.domain.errors import Conflict, InputError
+from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.inputs import read_inputs, validate_inputs
 from notifier.domain.message import MessageId, RunId
 from notifier.domain.purpose import POST_EXPIRES, RULES, Purpose
@@ -102,9 +102,10 @@ async def run_purpose(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) 
 async def write_steps(tx: Tx, run: Run, version: CampaignVersion, pinned: Pinned) -> None:
     """The steps of a run with everything the claim must know."""
     inputs = read_inputs(version.campaign, run.inputs)
+    meant = version.campaign.steps[:1] if run.kind == "standing" else version.campaign.steps
     steps = [
         _new_step(step, position, run=run, version=version, pinned=pinned, inputs=inputs)
-        for position, step in enumerate(version.campaign.steps, 1)
+        for position, step in enumerate(meant, 1)
     ]
     await runs.add_steps(tx, run.id, steps)
 
@@ -167,6 +168,8 @@ async def send_one(
     version = await find_campaign(tx, team_id, campaign_key)
     given = validate_inputs(version.campaign, inputs, version.bank)
     contact = await get_contact(tx, team_id, external_id)
+    if contact is None:
+        raise NotFound(f"there is no contact {external_id!r}")
     run = await _standing_run(tx, team_id, version, by)
     step = version.campaign.steps[0]
     if step.is_post:

@@ -49,7 +49,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> AsyncIterator
             init=_prepare,
             timeout=10,
             command_timeout=_STATEMENT_TIMEOUT_MS / 1000,
-            server_settings={"search_path": "notifier,pg_catalog", "timezone": "UTC", "application_name": "notifier"},
+            server_settings={"search_path": "pg_catalog", "timezone": "UTC", "application_name": "notifier"},
         )
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise ServiceError(f"PostgreSQL cannot be reached: {error}. Check DATABASE_URL") from error

@@ -260,7 +260,7 @@ async def list_runs_to_end(tx: Tx) -> list[RunId]:
     return [RunId(row["id"]) for row in rows]
 
 
-async def next_moment(tx: Tx) -> datetime | None:
+async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
     """The next business time at which something falls due: a step, a deferred message, an in-doubt look."""
     moment: datetime | None = await tx.fetchval(
         """
@@ -272,7 +272,12 @@ async def next_moment(tx: Tx) -> datetime | None:
                 SELECT min(m.due_at) AS due_at FROM notifier.messages m
                 WHERE m.run_id = r.id AND m.state = 'queued') AS first
                 WHERE r.state = 'running'
+            UNION ALL
+            SELECT min(m.changed_at) + $1::interval FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+                JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
+                WHERE r.state = 'running' AND m.state = 'uncertain' AND s.in_doubt = 'reconcile-then-resend'
         ) AS moments
-        """
+        """,
+        patience,
     )
     return moment

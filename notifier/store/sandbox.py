@@ -33,6 +33,9 @@ class Unreported:
     id: int
     account: str
     public_id: str
+    recipient: str = field(repr=False)
+    headline: str = field(repr=False)
+    body: bytes = field(repr=False)
     fate: str
     report_at: datetime
 
@@ -70,12 +73,20 @@ async def list_unreported(tx: Tx, limit: int) -> list[Unreported]:
     """Fates that are due to be reported, oldest first."""
     rows = await tx.fetch(
         """
-        SELECT id, account, public_id, fate, report_at FROM notifier.sandbox_items
+        SELECT id, account, public_id, recipient, headline, body, fate, report_at FROM notifier.sandbox_items
         WHERE reported_at IS NULL AND fate <> 'none' AND report_at <= notifier.now() ORDER BY report_at, id LIMIT $1
         """,
         limit,
     )
     return [Unreported(**dict(row)) for row in rows]
+
+
+async def next_report_at(tx: Tx) -> datetime | None:
+    """When the next fate is due to be reported."""
+    moment: datetime | None = await tx.fetchval(
+        "SELECT min(report_at) FROM notifier.sandbox_items WHERE reported_at IS NULL AND fate <> 'none'"
+    )
+    return moment
 
 
 async def mark_reported(tx: Tx, ids: Sequence[int]) -> None:

@@ -1,0 +1,67 @@
+"""The story: every starter campaign once, at the time its bank would start it."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from notifier.domain.campaign import Campaign, InputType
+from notifier.domain.inputs import example_inputs
+from notifier.planning.catalogue import list_campaigns
+from notifier.planning.launch import launch_campaign
+from notifier.planning.schedule import next_occurrence
+from notifier.store import clock
+from notifier.store.database import Tx
+from notifier.store.runs import Run
+
+TEAM = 1
+BY = "demo"
+OPENING = datetime(2026, 3, 9, 8, 30)  # noqa: DTZ001 - the bank's local time; the examples in the pack are of this week
+_CORRECTED_AFTER = timedelta(hours=5)
+
+
+def opening_moment(zone: str) -> datetime:
+    """The Monday morning on which the story begins."""
+    return OPENING.replace(tzinfo=ZoneInfo(zone))
+
+
+async def launch_story(tx: Tx) -> list[Run]:
+    """Launch all campaigns: scheduled ones at their next time, the others now; a correction after what it corrects."""
+    now = await clock.now(tx)
+    versions = await list_campaigns(tx, TEAM)
+    launched: dict[str, Run] = {}
+    alert: Run | None = None
+    for version in sorted(versions, key=lambda one: (bool(one.campaign.inherits), one.campaign.key)):
+        campaign = version.campaign
+        at = next_occurrence(campaign.schedule, now, version.bank.zone) or now
+        if campaign.inherits:
+            if alert is None:
+                continue
+            at = alert.nominal_at + _CORRECTED_AFTER
+        run = await launch_campaign(
+            tx,
+            team_id=TEAM,
+            campaign_key=campaign.key,
+            inputs=story_inputs(campaign, at - opening_moment(version.bank.zone), alert),
+            by=BY,
+            at=at,
+        )
+        launched[campaign.key] = run
+        alert = run if campaign.purpose == "emergency" else alert
+    return list(launched.values())
+
+
+def story_inputs(campaign: Campaign, since_opening: timedelta, corrected: Run | None) -> Mapping[str, object]:
+    """The campaign's own examples, moved by the whole months of four weeks since the story began."""
+    moved = timedelta(weeks=4 * max(0, since_opening // timedelta(weeks=4) - 1))
+    inputs = dict(example_inputs(campaign))
+    for name, wanted in campaign.inputs.items():
+        if wanted.type is InputType.RUN and corrected is not None:
+            inputs[name] = corrected.id
+        elif name in inputs and wanted.type in {InputType.DATE, InputType.DATETIME}:
+            inputs[name] = _moved(str(inputs[name]), wanted.type, moved)
+    return inputs
+
+
+def _moved(given: str, kind: InputType, by: timedelta) -> str:
+    moved = datetime.fromisoformat(given) + by
+    return moved.date().isoformat() if kind is InputType.DATE else moved.isoformat()
