@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from notifier.domain.account import SecretRef
 from notifier.domain.errors import InputError
 from notifier.settings import (
     Settings,
     holds_definitions,
     load_settings,
+    read_secrets,
     settings_table,
     starter_dir,
     variable_of,
@@ -78,6 +80,8 @@ def test_database_url_is_spoken_by_asyncpg(given: str, used: str) -> None:
         ("NOTIFIER_WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
         ("NOTIFIER_LOG_FORMAT", "xml", "'console' or 'json'"),
         ("NOTIFIER_DEFINITIONS_DIR", "/nowhere", "campaigns/ and templates/"),
+        ("NOTIFIER_SURVEY_SOURCES", "typeform", "wants JSON such as"),
+        ("NOTIFIER_SURVEY_SOURCES", '{"typeform": "not base64!"}', "each secret in base64"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_it_wants(
@@ -138,6 +142,12 @@ def test_a_cut_secret_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret_key").write_text("cut")
     with pytest.raises(InputError, match="Restore it from a backup"):
         load_settings(data_dir=tmp_path)
+
+
+def test_an_account_reads_its_secrets_from_the_variables_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELAY_PASSWORD", "p")
+    wanted = {"password": SecretRef("RELAY_PASSWORD"), "token": SecretRef("RELAY_TOKEN")}
+    assert read_secrets(wanted) == {"password": "p", "token": ""}
 
 
 def test_secrets_are_not_shown() -> None:
