@@ -36,12 +36,26 @@ _CLICK = re.compile(r"href=\"https?://[^\s\"'<>]+?(/l/[A-Za-z0-9._~-]+)\"")
 _OPT_OUT = re.compile(r"https?://[^\s\"'<>]+(/u/[A-Za-z0-9._~-]+)")
 
 _HAPPY = {
-    "zh-CN": ("手机银行很方便，不用跑网点了。", "客服接得很快，讲得清楚。", "通知及时，心里有数。", "办业务省了不少时间。"),
+    "zh-CN": (
+        "手机银行很方便，不用跑网点了。",
+        "客服接得很快，讲得清楚。",
+        "通知及时，心里有数。",
+        "办业务省了不少时间。",
+    ),
     "en": ("The app does all I need.", "Quick answer, even late at night.", "Good to know early which branches close."),
 }
 _UNHAPPY = {
-    "zh-CN": ("登录太麻烦，老是要验证。", "电话等了二十分钟。", "转账限额太低，希望能调整。", "老人不会用，希望有大字版。"),
-    "en": ("I waited on the phone far too long.", "Logging in takes too many steps.", "The limit for transfers is too low."),
+    "zh-CN": (
+        "登录太麻烦，老是要验证。",
+        "电话等了二十分钟。",
+        "转账限额太低，希望能调整。",
+        "老人不会用，希望有大字版。",
+    ),
+    "en": (
+        "I waited on the phone far too long.",
+        "Logging in takes too many steps.",
+        "The limit for transfers is too low.",
+    ),
 }
 
 
@@ -205,7 +219,9 @@ def fill_form(form: Form, recipient: str) -> dict[str, str]:
     is_satisfied = draw.random() < TRUE_SATISFACTION
     given = {}
     for name, values in form.choices.items():
-        given[name] = _rate(values, draw, is_satisfied) if values == ["1", "2", "3", "4", "5"] else _choose(values, draw)
+        given[name] = (
+            _rate(values, draw, is_satisfied) if values == ["1", "2", "3", "4", "5"] else _choose(values, draw)
+        )
     language = "zh-CN" if form.language.startswith("zh") else "en"
     for name in form.texts:
         if draw.random() < COMMENTS:

@@ -11,12 +11,12 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from notifier.delivery.settle import RECONCILE_FOR
 from notifier.demo.customers import TRUE_SATISFACTION, Customers
 from notifier.demo.options import DemoOptions
 from notifier.demo.prepare import LOGINS, prepare
 from notifier.demo.story import launch_story
 from notifier.demo.summary import Summary, show_summary, summarize
-from notifier.delivery.settle import RECONCILE_FOR
 from notifier.domain.errors import ServiceError
 from notifier.embedded import embedded_services, reset
 from notifier.processes import default_children, running
@@ -70,9 +70,7 @@ async def _to_the_end(database: Database, bell: Bell, customers: Customers, opti
     return 1 if summary.problems() else 0
 
 
-async def _play_out(
-    database: Database, bell: Bell, customers: Customers, tell: Callable[[str], None]
-) -> None:
+async def _play_out(database: Database, bell: Bell, customers: Customers, tell: Callable[[str], None]) -> None:
     """Let workers and customers do what is due, then move the clock to the next thing, until there is none."""
     for _ in range(_ROUNDS_AT_MOST):
         await _until_idle(database, customers, tell)
@@ -151,4 +149,3 @@ def _print(summary: Summary, options: DemoOptions) -> None:
         print(json.dumps(summary.as_json(), ensure_ascii=False, indent=2))  # noqa: T201
         return
     show_summary(summary)
-

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from notifier.domain.campaign import Campaign, InputType
 from notifier.domain.inputs import example_inputs
-from notifier.planning.catalogue import list_campaigns
+from notifier.planning.catalogue import CampaignVersion, list_campaigns
 from notifier.planning.launch import launch_campaign
 from notifier.planning.schedule import next_occurrence
 from notifier.store import clock
@@ -32,7 +32,7 @@ async def launch_story(tx: Tx) -> list[Run]:
     alert: Run | None = None
     for version in sorted(versions, key=lambda one: (bool(one.campaign.inherits), one.campaign.key)):
         campaign = version.campaign
-        at = next_occurrence(campaign.schedule, now, version.bank.zone) or now
+        at = _start(version, now)
         if campaign.inherits:
             if alert is None:
                 continue
@@ -48,6 +48,12 @@ async def launch_story(tx: Tx) -> list[Run]:
         launched[campaign.key] = run
         alert = run if campaign.purpose == "emergency" else alert
     return list(launched.values())
+
+
+def _start(version: CampaignVersion, now: datetime) -> datetime:
+    """At once where a date among the inputs says when its steps are, else at the campaign's next time."""
+    is_dated = any(step.anchor for step in version.campaign.steps)
+    return now if is_dated else next_occurrence(version.campaign.schedule, now, version.bank.zone) or now
 
 
 def story_inputs(campaign: Campaign, since_opening: timedelta, corrected: Run | None) -> Mapping[str, object]:

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict
+from notifier.domain.inputs import default_inputs
 from notifier.logs import get_logger
 from notifier.planning.catalogue import CampaignVersion, list_campaigns
 from notifier.planning.launch import Launch, make_run
@@ -38,7 +38,7 @@ async def _make_next(tx: Tx, team_id: int, version: CampaignVersion, now: dateti
     nominal_at = next_occurrence(schedule, after, bank.zone)
     if nominal_at is None or first_due_at(schedule, nominal_at, bank.zone) - now > AHEAD:
         return 0
-    inputs, complete = _defaults(version.campaign)
+    inputs, complete = default_inputs(version.campaign)
     launch = Launch(
         version=version,
         nominal_at=nominal_at,
@@ -56,9 +56,3 @@ async def _make_next(tx: Tx, team_id: int, version: CampaignVersion, now: dateti
         await runs.set_run_state(tx, last.id, "cancelled", "its inputs were not filled in time")
     log.info("planning.run_made", run=run.id, campaign=version.campaign.key, state=run.state)
     return 1
-
-
-def _defaults(campaign: Campaign) -> tuple[dict[str, object], bool]:
-    """The inputs' defaults, and whether they are all a run needs."""
-    given = {name: one.default for name, one in campaign.inputs.items() if one.default is not None}
-    return given, all(name in given or not one.required for name, one in campaign.inputs.items())
