@@ -1,6 +1,6 @@
 """Show: what a message said, rendered again from what its row holds, and whether the hash agrees."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,11 @@ from notifier.domain.message import MessageId, RunId
 from notifier.store.database import Database
 from notifier.store.messages.show import get_rendered
 
-_CONTENT = {Channel.EMAIL: EmailContent, Channel.SMS: SmsContent, Channel.SOCIAL: PostContent}
+_CONTENT: Mapping[Channel, Callable[..., Content]] = {
+    Channel.EMAIL: EmailContent,
+    Channel.SMS: SmsContent,
+    Channel.SOCIAL: PostContent,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,10 @@ ANSWERS = 0.38
 CLICKS = 0.06
 OPTS_OUT = 0.004
 COMMENTS = 0.3
+STORY_PACE = timedelta(hours=1)
+LIVE_PACE = timedelta(seconds=2)
+"""How long customers take on the whole: a page is opened after some of these."""
+
 _SEED = 20260323
 _BATCH = 1000
 _VISITS_AT_ONCE = 8
@@ -72,7 +76,8 @@ class Visit:
 class Customers:
     """Plays everyone who got a message; what each does is drawn from a seed and the address alone."""
 
-    def __init__(self, settings: Settings, database: Database, base_url: str) -> None:
+    def __init__(self, settings: Settings, database: Database, base_url: str, pace: timedelta) -> None:
+        self._pace = pace
         self._settings, self._database = settings, database
         self._http = httpx.AsyncClient(base_url=base_url, timeout=30, headers={"accept-language": "zh-CN"})
         self._secret = settings.secret
@@ -129,11 +134,11 @@ class Customers:
         draw = _draw(one.recipient, one.headline)
         text = "\n".join(str(value) for value in read_body(one.body).values())
         if (survey := _SURVEY.search(text)) and draw.random() < ANSWERS:
-            self._visit("answer", survey[1], one.recipient, now + timedelta(minutes=draw.expovariate(1 / 600)))
+            self._visit("answer", survey[1], one.recipient, now + self._pace * draw.expovariate(0.1))
         elif (link := _CLICK.search(text)) and draw.random() < CLICKS:
-            self._visit("click", link[1], one.recipient, now + timedelta(minutes=draw.expovariate(1 / 90)))
+            self._visit("click", link[1], one.recipient, now + self._pace * draw.expovariate(0.667))
         elif (link := _OPT_OUT.search(text)) and draw.random() < OPTS_OUT:
-            self._visit("opt-out", link[1], one.recipient, now + timedelta(minutes=draw.expovariate(1 / 60)))
+            self._visit("opt-out", link[1], one.recipient, now + self._pace * draw.expovariate(1))
 
     def _visit(self, kind: str, path: str, recipient: str, at: datetime) -> None:
         heapq.heappush(self._visits, Visit(at=at, path=path, recipient=recipient, kind=kind))

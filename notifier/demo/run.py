@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from notifier.delivery.settle import RECONCILE_FOR
-from notifier.demo.customers import TRUE_SATISFACTION, Customers
+from notifier.demo.customers import LIVE_PACE, STORY_PACE, TRUE_SATISFACTION, Customers
 from notifier.demo.options import DemoOptions
 from notifier.demo.prepare import LOGINS, prepare
-from notifier.demo.story import launch_story
+from notifier.demo.story import at_once, by_calendar, launch_story
 from notifier.demo.summary import Summary, show_summary, summarize
 from notifier.domain.errors import ServiceError
 from notifier.embedded import embedded_services, reset
@@ -44,13 +44,14 @@ async def run_demo(settings: Settings, options: DemoOptions) -> int:
         demo = demo.model_copy(update={"database_url": services.database_url, "redis_url": services.redis_url})
         async with open_database(demo.database_url) as database, open_bell(demo.redis_url) as bell:
             say = Console(stderr=True).print
-            launched = await prepare(demo, database, options, say)
+            is_fresh = await prepare(demo, database, options, say)
             async with running(demo, default_children(workers=1)) as group:
-                customers = Customers(demo, database, group.web_url)
+                pace = STORY_PACE if options.once else LIVE_PACE
+                customers = Customers(demo, database, group.web_url, pace)
                 try:
                     if options.once:
                         return await _to_the_end(database, bell, customers, options)
-                    await _live(database, bell, customers, demo, launched)
+                    await _live(database, bell, customers, demo, is_fresh=is_fresh)
                 finally:
                     await customers.aclose()
     return 0
@@ -59,7 +60,7 @@ async def run_demo(settings: Settings, options: DemoOptions) -> int:
 async def _to_the_end(database: Database, bell: Bell, customers: Customers, options: DemoOptions) -> int:
     started = time.monotonic()
     async with database.transaction() as tx:
-        launched = await launch_story(tx)
+        launched = await launch_story(tx, by_calendar)
     with _progress(options) as tell:
         await _play_out(database, bell, customers, tell)
     async with database.transaction() as tx:
@@ -112,10 +113,12 @@ async def _next_moment(database: Database, customers: Customers) -> datetime | N
     return max(min(known), now) if known else None
 
 
-async def _live(
-    database: Database, bell: Bell, customers: Customers, settings: Settings, launched: Sequence[Run]
-) -> None:
+async def _live(database: Database, bell: Bell, customers: Customers, settings: Settings, *, is_fresh: bool) -> None:
     """Play the customers at the pace of the real clock until Ctrl-C."""
+    launched: Sequence[Run] = ()
+    if is_fresh:
+        async with database.transaction() as tx:
+            launched = await launch_story(tx, at_once)
     await bell.ring("tick")
     print(_welcome(settings, launched), flush=True)  # noqa: T201
     while True:
