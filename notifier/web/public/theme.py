@@ -11,7 +11,8 @@ def readable(accent: str) -> str:
     """The accent as `#rrggbb`, darkened until white on it, and it on white, has a contrast of at least 4.5:1."""
     levels = _levels(accent.lower()) if HEX.fullmatch(accent.lower()) else _levels("#0b5d5e")
     while contrast_to_white(levels) < _AA:
-        levels = (levels[0] * _DARKER, levels[1] * _DARKER, levels[2] * _DARKER)
+        red, green, blue = levels
+        levels = (round(red * _DARKER), round(green * _DARKER), round(blue * _DARKER))
     return "#" + "".join(f"{round(level):02x}" for level in levels)
 
 
