@@ -8,7 +8,7 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     @classmethod
     def _read_sources(cls, value: object) -> object:
         try:
-            sources = json.loads(value) if isinstance(value, str) else value
+            sources: Any = json.loads(value) if isinstance(value, str) else value
             for secret in sources.values():
                 text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
                 base64.b64decode(text.removeprefix("whsec_"), validate=True)
