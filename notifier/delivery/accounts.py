@@ -1,11 +1,14 @@
 """Accounts opened as providers, one client per process; the sandbox gets its store."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent
+from notifier.domain.errors import InputError
 from notifier.domain.spec import account_from_spec
+from notifier.logs import get_logger
 from notifier.providers.base import Dependencies, Provider, SandboxItem
 from notifier.providers.registry import open_provider
 from notifier.settings import Settings, read_secrets
@@ -14,6 +17,8 @@ from notifier.store.database import Database
 from notifier.store.sandbox import Kept, keep_items
 
 _HEADLINE = 120
+_FRESH_S = 5.0
+log = get_logger()
 
 
 class Accounts:
@@ -22,6 +27,8 @@ class Accounts:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings, self._database = settings, database
         self._open: dict[int, tuple[Account, Provider]] = {}
+        self._latest: Mapping[str, Provider] = {}
+        self._looked_at = -_FRESH_S
 
     async def get(self, definition_id: int) -> tuple[Account, Provider]:
         """The account of this definition and its provider; `InputError` names a missing setting or secret."""
@@ -33,10 +40,23 @@ class Accounts:
         return self._open[definition_id]
 
     async def latest(self) -> Mapping[str, Provider]:
-        """The provider of every account in use, by key; for callbacks."""
-        async with self._database.transaction() as tx:
-            found = await stored.list_latest(tx, 1, "account")
-        return {one.key: (await self.get(one.id))[1] for one in found}
+        """The provider of every account in use, by key, at most a few seconds old; for callbacks.
+
+        An account that cannot be opened (its secret is missing) is left out: its callbacks cannot be believed.
+        """
+        if time.monotonic() - self._looked_at > _FRESH_S:
+            async with self._database.transaction() as tx:
+                found = await stored.list_latest(tx, 1, "account")
+            self._latest = {one.key: provider for one in found if (provider := await self._try_open(one.id))}
+            self._looked_at = time.monotonic()
+        return self._latest
+
+    async def _try_open(self, definition_id: int) -> Provider | None:
+        try:
+            return (await self.get(definition_id))[1]
+        except InputError as error:
+            log.warning("delivery.account_not_opened", definition=definition_id, problem=str(error))
+            return None
 
     async def aclose(self) -> None:
         """Close every provider."""
