@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Annotated
+from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -31,6 +31,14 @@ router = APIRouter(include_in_schema=False)
 MAX_BODY_BYTES = 1_048_576
 JOB = "callbacks"
 """What the bell is told after a callback is stored."""
+
+
+class Accounts(Protocol):
+    """The opened accounts, put into the app's state by the door; `notifier.delivery.accounts` has them."""
+
+    async def latest(self) -> Mapping[str, Provider]:
+        """The provider of every account in use, by its key."""
+        ...
 
 
 class SurveyResponse(BaseModel):
@@ -75,8 +83,8 @@ async def receive_survey_response(request: Request, source: str) -> Response:
 @router.post("/hooks/{provider}/{account}")
 async def receive_callback(request: Request, provider: str, account: str) -> Response:
     """Stored before the answer; a repetition is answered the same and stored once."""
-    accounts: Mapping[str, Provider] = request.app.state.accounts
-    opened = accounts.get(account)
+    accounts: Accounts = request.app.state.accounts
+    opened = (await accounts.latest()).get(account)
     if opened is None or opened.name != provider:
         return problem(404, "unknown account", "No account of this name and provider is configured")
     body = await _read_callback_body(request)

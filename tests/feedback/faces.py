@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from notifier.providers.base import Provider
 from notifier.store.database import Database
-from notifier.web import hooks, public
+from notifier.web import hooks
+from notifier.web.public.router import router as public
 from tests.feedback.rows import LINKS
 
 PUBLIC_URL = "https://notify.riverside-bank.example"
@@ -26,6 +27,16 @@ class Bell:
     async def ring(self, job: str) -> bool:
         self.rung.append(job)
         return True
+
+
+@dataclass
+class Accounts:
+    """Accounts opened by the test."""
+
+    opened: Mapping[str, Provider]
+
+    async def latest(self) -> Mapping[str, Provider]:
+        return self.opened
 
 
 @dataclass
@@ -46,7 +57,7 @@ def open_doors(
     """An app with nothing but the public face and the hooks."""
     app, bell = FastAPI(), Bell()
     app.include_router(hooks.router)
-    app.include_router(public.router)
+    app.include_router(public)
     app.state.database = database
     app.state.keys = SimpleNamespace(links=LINKS, addresses=b"a" * 32)
     app.state.settings = SimpleNamespace(
@@ -54,7 +65,7 @@ def open_doors(
         demo=demo,
         survey_sources={name: SecretStr(secret) for name, secret in (sources or {}).items()},
     )
-    app.state.bell, app.state.accounts = bell, accounts or {}
+    app.state.bell, app.state.accounts = bell, Accounts(accounts or {})
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://elsewhere.example.com", headers=PERSON
     )
