@@ -6,15 +6,15 @@ from typing import cast
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import NotFound
+from notifier.domain.spec import from_spec
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank, Template
 from notifier.domain.text import Localized
-from notifier.domain.spec import from_spec
 from notifier.store.database import Tx
 from notifier.store.definitions import Definition, find_latest, get_definition, list_latest
 
 _KEPT_AT_MOST = 500
-_NO_BANK = Bank(
+NO_BANK = Bank(
     name=Localized({"en": "Notifier"}),
     short_name=Localized({"en": "Notifier"}),
     hotline="",
@@ -50,7 +50,7 @@ class Catalogue:
         try:
             return cast(Bank, self.read(await find_latest(tx, team_id, "bank", "bank")))
         except NotFound:
-            return _NO_BANK
+            return NO_BANK
 
     async def campaigns(self, tx: Tx, team_id: int) -> list[tuple[Definition, Campaign]]:
         """Every campaign in use with the version it stands in, by key."""

@@ -1,0 +1,105 @@
+"""Surveys over the API: the score with its uncertainty, and the responses."""
+
+from fastapi import APIRouter, Request
+from pydantic import AwareDatetime
+
+from notifier.domain.errors import NotFound
+from notifier.domain.survey import Survey
+from notifier.feedback.satisfaction import satisfaction
+from notifier.store.database import Database
+from notifier.store.surveys import Window
+from notifier.store.views.surveys import list_responses
+from notifier.web.api.keyed import Reader
+from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
+from notifier.web.api.shapes import InvitationsOut, ResponseOut, ScoreOut, ScoreWindow, SurveyOut
+from notifier.web.catalogue import Catalogue
+
+router = APIRouter(prefix="/surveys", tags=["surveys"])
+
+
+@router.get("", summary="List surveys")
+async def list_surveys(request: Request, key: Reader) -> Listed[SurveyOut]:
+    """Every survey in use, by key; always one page."""
+    database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    async with database.transaction() as tx:
+        found = await catalogue.surveys(tx, key.team_id)
+    return Listed(items=[_tell(survey) for survey in found], next_cursor=None)
+
+
+@router.get("/{survey_key}/score", summary="Get a survey's score")
+async def get_score(  # noqa: PLR0917
+    request: Request,
+    key: Reader,
+    survey_key: str,
+    run_id: int | None = None,
+    received_from: AwareDatetime | None = None,
+    received_until: AwareDatetime | None = None,
+) -> ScoreOut:
+    """Of one run, of a time (its end excluded), or of all; 404 where the survey has no score."""
+    database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    window = Window(run_id=run_id, received_from=received_from, received_until=received_until)
+    async with database.transaction() as tx:
+        survey = await catalogue.survey(tx, key.team_id, survey_key)
+        result = await satisfaction(tx, survey, window=window, team_id=key.team_id, comments=0)
+    score = result.csat
+    if score is None:
+        raise NotFound(f"the survey {survey_key!r} has no score")
+    counts = result.invitations
+    return ScoreOut(
+        survey=survey_key,
+        definition=score.definition,
+        method=score.method,
+        value_pct=score.value_pct,
+        low_pct=score.low_pct,
+        high_pct=score.high_pct,
+        verdict_bound_pct=score.verdict_bound_pct,
+        verdict_upper_pct=score.verdict_upper_pct,
+        target_pct=score.target_pct,
+        n=score.n,
+        verdict=score.verdict.value,
+        simulated=result.is_simulated,
+        responses=result.responses,
+        invitations=InvitationsOut(
+            invited=counts.invited, delivered=counts.delivered, opened=counts.opened, answered=counts.answered
+        ),
+        window=ScoreWindow(run_id=run_id, received_from=received_from, received_until=received_until),
+    )
+
+
+@router.get("/{survey_key}/responses", summary="List a survey's responses")
+async def list_all_responses(
+    request: Request, key: Reader, survey_key: str, cursor: Cursor = "", limit: Limit = 50
+) -> Listed[ResponseOut]:
+    """The newest first."""
+    database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    async with database.transaction() as tx:
+        await catalogue.survey(tx, key.team_id, survey_key)
+        found = await list_responses(tx, key.team_id, survey_key, before=read_cursor(cursor), limit=limit + 1)
+    more = write_cursor(found[limit - 1].id) if len(found) > limit else None
+    items = [
+        ResponseOut(
+            id=one.id,
+            run_id=one.run_id,
+            contact=one.external_id,
+            source=one.source,
+            locale=one.locale,
+            simulated=one.simulated,
+            received_at=one.received_at,
+            answers=dict(one.answers),
+        )
+        for one in found[:limit]
+    ]
+    return Listed(items=items, next_cursor=more)
+
+
+def _tell(survey: Survey) -> SurveyOut:
+    return SurveyOut(
+        key=survey.key,
+        title=dict(survey.title.texts),
+        questions=[question.key for question in survey.questions],
+        scored_question=survey.score.question if survey.score else None,
+        target_pct=survey.score.target_pct if survey.score else None,
+    )

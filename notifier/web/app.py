@@ -1,0 +1,116 @@
+"""The web server: every door on HTTP in one application."""
+
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from notifier.domain.errors import NotFound, ServiceError
+from notifier.settings import Settings
+from notifier.store import clock
+from notifier.store.attempts import Attempts
+from notifier.store.database import Database, open_database
+from notifier.store.queue import Bell, open_bell
+from notifier.web.access.keys import derive_keys
+from notifier.web.api.routes import router as api
+from notifier.web.catalogue import Catalogue
+from notifier.web.console.routes import router as console
+from notifier.web.errors import add_error_handlers
+from notifier.web.security import SecurityHeaders, serve_asset
+
+_API_WORDS = """Send a campaign, or one message of it, and read what became of each message and what people answered.
+
+Authenticate with `Authorization: Bearer nk_…`. Errors are `application/problem+json`. Lists are paged: follow
+`next_cursor` until it is null. Whatever sends wants an `Idempotency-Key`: the same key with the same body is
+answered as the first time and sends nothing twice."""
+
+
+def create_app(settings: Settings, database: Database, bell: Bell) -> FastAPI:
+    """The application over open services."""
+    app = _bare_app(settings)
+    _put_services(app, settings, database, bell)
+    return app
+
+
+def open_app(settings: Settings) -> FastAPI:
+    """The same for a server: opens its services with its lifespan and closes them again."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(
+                open_database(settings.database_url, max_connections=settings.database_pool_size)
+            )
+            bell = await stack.enter_async_context(open_bell(settings.redis_url))
+            _put_services(app, settings, database, bell)
+            yield
+
+    app = _bare_app(settings)
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _bare_app(settings: Settings) -> FastAPI:
+    app = FastAPI(
+        title="Notifier",
+        version=version("notifier"),
+        description=_API_WORDS,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(SecurityHeaders, is_https=settings.public_url.startswith("https://"))
+    add_error_handlers(app)
+    _add_service_routes(app)
+    app.include_router(api)
+    for name in ("notifier.web.public.router", "notifier.web.hooks"):
+        if importlib.util.find_spec(name) is not None:
+            app.include_router(importlib.import_module(name).router, include_in_schema=False)
+    app.include_router(console, include_in_schema=False)
+    return app
+
+
+def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Bell) -> None:
+    app.state.settings = settings
+    app.state.database = database
+    app.state.bell = bell
+    app.state.keys = derive_keys(settings.secret)
+    app.state.attempts = Attempts(bell.redis)
+    app.state.catalogue = Catalogue()
+
+
+def _add_service_routes(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def say_alive() -> Response:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def say_ready(request: Request) -> Response:
+        state = {
+            "database": await _database_answers(request.app.state.database),
+            "redis": await request.app.state.attempts.is_reachable(),
+        }
+        # Redis gone makes messages later, never lost: the pages and the API still work without it.
+        return JSONResponse(
+            {name: "ok" if is_up else "down" for name, is_up in state.items()}, 200 if all(state.values()) else 503
+        )
+
+    @app.get("/assets/{path:path}", include_in_schema=False)
+    async def get_asset(path: str, v: str = "") -> Response:
+        found = serve_asset(path, v)
+        if found is None:
+            raise NotFound("there is no such file")
+        return found
+
+
+async def _database_answers(database: Database) -> bool:
+    try:
+        async with database.transaction() as tx:
+            await clock.now(tx)
+    except (OSError, TimeoutError, ServiceError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The users' face: server-rendered pages."""

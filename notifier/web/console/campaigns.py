@@ -1,0 +1,148 @@
+"""Campaigns: what there is, what each means, and the form that launches one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from notifier.domain.campaign import Campaign
+from notifier.domain.errors import Conflict, InputError
+from notifier.domain.inputs import example_inputs
+from notifier.domain.template import Bank
+from notifier.planning.launch import launch_campaign
+from notifier.store.database import Database
+from notifier.store.views.runs import list_runs
+from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.console.sentences import tell_audience, tell_schedule, tell_step
+from notifier.web.console.show import Page, open_page
+
+router = APIRouter()
+
+
+@router.get("/campaigns")
+async def show_campaigns(request: Request, visitor: LoggedIn) -> Response:
+    """Every campaign in use."""
+    async with open_page(request, visitor) as page:
+        found = [campaign for _, campaign in await page.catalogue.campaigns(page.tx, page.team_id)]
+        newest = {}
+        for campaign in found:
+            runs = await list_runs(page.tx, page.team_id, campaign_key=campaign.key, limit=1)
+            newest[campaign.key] = runs[0] if runs else None
+        schedules = {campaign.key: tell_schedule(campaign.schedule, page.words) for campaign in found}
+        return page.show("campaigns.html", campaigns=found, newest=newest, schedules=schedules)
+
+
+@router.get("/campaigns/{key}")
+async def show_campaign(request: Request, visitor: LoggedIn, key: str, example: bool = False) -> Response:
+    """One campaign; `example` fills the form with the definitions' examples."""
+    async with open_page(request, visitor) as page:
+        definition, campaign = await page.catalogue.campaign(page.tx, page.team_id, key)
+        values = flatten_inputs(campaign, example_inputs(campaign)) if example else default_values(campaign)
+        return await campaign_page(page, definition.file, definition.version, campaign, values)
+
+
+async def campaign_page(
+    page: Page,
+    file: str,
+    version: int,
+    campaign: Campaign,
+    values: Mapping[str, str],
+    *,
+    problem: InputError | Conflict | None = None,
+) -> Response:
+    """The page with what the form held before."""
+    accounts = {account.key: account.title for account in await page.catalogue.accounts(page.tx, page.team_id)}
+    return page.show(
+        "campaign.html",
+        422 if isinstance(problem, InputError) else 409 if problem else 200,
+        campaign=campaign,
+        file=file,
+        version=version,
+        values=values,
+        problem=problem,
+        problem_field=problem.field if isinstance(problem, InputError) else "",
+        audience=tell_audience(campaign.audience, page.words),
+        schedule=tell_schedule(campaign.schedule, page.words),
+        steps=[(step, tell_step(step, page.words, accounts)) for step in campaign.steps],
+        runs=await list_runs(page.tx, page.team_id, campaign_key=campaign.key, limit=10),
+    )
+
+
+@router.post("/campaigns/{key}/launch")
+async def launch(request: Request, visitor: Actor, key: str) -> Response:
+    """Launch a run; a wrong input shows the form again with what was typed."""
+    form = await request.form()
+    database: Database = request.app.state.database
+    async with open_page(request, visitor) as page:
+        definition, campaign = await page.catalogue.campaign(page.tx, page.team_id, key)
+        bank = page.bank
+    try:
+        async with database.transaction() as tx:
+            run = await launch_campaign(
+                tx,
+                team_id=visitor.user.team_id,
+                campaign_key=key,
+                inputs=read_inputs_form(campaign, form, bank),
+                by=visitor.user.login,
+                at=_read_start(form, bank),
+                audience_list=_text(form, "audience_list"),
+            )
+    except (InputError, Conflict) as error:
+        typed = {name: _text(form, name) for name in form}
+        async with open_page(request, visitor) as page:
+            return await campaign_page(page, definition.file, definition.version, campaign, typed, problem=error)
+    await request.app.state.bell.ring("tick")
+    return RedirectResponse(f"/runs/{run.id}", 303)
+
+
+def default_values(campaign: Campaign) -> dict[str, str]:
+    """What the form holds before anybody typed."""
+    defaults = {name: item.default for name, item in campaign.inputs.items() if item.default is not None}
+    return flatten_inputs(campaign, defaults)
+
+
+def flatten_inputs(campaign: Campaign, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Inputs as form fields: `input.name`, or `input.name.locale` for a text per language."""
+    fields: dict[str, str] = {}
+    for name, value in inputs.items():
+        if name in campaign.inputs and isinstance(value, Mapping):
+            fields |= {f"input.{name}.{locale}": str(text) for locale, text in value.items()}
+        elif isinstance(value, datetime):
+            fields[f"input.{name}"] = value.strftime("%Y-%m-%dT%H:%M")
+        else:
+            fields[f"input.{name}"] = str(value)
+    return fields
+
+
+def read_inputs_form(campaign: Campaign, form: FormData, bank: Bank) -> dict[str, object]:
+    """The inputs a form gives; empty fields are left out."""
+    inputs: dict[str, object] = {}
+    for name, wanted in campaign.inputs.items():
+        if wanted.localized:
+            texts = {locale: _text(form, f"input.{name}.{locale}") for locale in bank.locales}
+            if any(texts.values()):
+                inputs[name] = texts
+        elif text := _text(form, f"input.{name}"):
+            inputs[name] = text
+    return inputs
+
+
+def _read_start(form: FormData, bank: Bank) -> datetime | None:
+    """The time chosen, in the bank's zone; none means now."""
+    text = _text(form, "at")
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(bank.zone))
+    except ValueError:
+        raise InputError("at", "is no date and time") from None
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    # Browsers send line ends as two characters; a limit in characters counts them as one.
+    return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""

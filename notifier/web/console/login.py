@@ -1,0 +1,120 @@
+"""Coming in and going out, and the language one reads in."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from notifier.logs import get_logger
+from notifier.settings import Settings
+from notifier.store import access
+from notifier.store.attempts import Attempts
+from notifier.store.database import Database
+from notifier.web.access.sessions import (
+    FormSender,
+    check_origin,
+    cookie_name,
+    find_visitor,
+    hash_token,
+    log_in,
+    safe_next,
+    set_session_cookie,
+)
+from notifier.web.console.show import LANGUAGE_COOKIE, open_page
+from notifier.web.console.words import LOCALES
+
+router = APIRouter()
+log = get_logger()
+_WINDOW_S = 900
+_PER_LOGIN = 5
+_PER_ADDRESS = 50
+DEMO_LOGINS = (("anna", "anna-demo", "communications"), ("wei", "wei-demo", "approver"))
+"""The demo's users: login, password, what they do."""
+
+
+@router.get("/login")
+async def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002 - the address says next
+    """The form; who is logged in already goes on."""
+    if await find_visitor(request):
+        return RedirectResponse(safe_next(next), 303)
+    return await _login_page(request, target=next)
+
+
+async def _login_page(
+    request: Request, *, target: str, problem: str = "", login: str = "", status: int = 200
+) -> Response:
+    async with open_page(request) as page:
+        values = {"target": safe_next(target), "problem": problem, "login": login, "demo_logins": DEMO_LOGINS}
+        return page.show("login.html", status, **values)
+
+
+@router.post("/login")
+async def take_login(
+    request: Request,
+    login: Annotated[str, Form(max_length=200)] = "",
+    password: Annotated[str, Form(max_length=1000)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
+) -> Response:
+    """The same answer after the same work for a wrong login as for a wrong password."""
+    check_origin(request)
+    settings: Settings = request.app.state.settings
+    database: Database = request.app.state.database
+    if await _tried_too_often(request, login):
+        problem = "Too many attempts. Wait a quarter of an hour, then try again."
+        return await _login_page(request, target=next, problem=problem, login=login, status=429)
+    async with database.transaction() as tx:
+        found = await log_in(tx, login=login, password=password, hours=settings.session_hours)
+    if found is None:
+        log.info("web.login_refused")
+        problem = "Login or password is wrong."
+        return await _login_page(request, target=next, problem=problem, login=login, status=401)
+    user, token = found
+    attempts: Attempts = request.app.state.attempts
+    await attempts.forget(_name_of(request, login))
+    log.info("web.logged_in", user=user.id)
+    answer = RedirectResponse(safe_next(next), 303)
+    set_session_cookie(answer, settings, token)
+    return answer
+
+
+async def _tried_too_often(request: Request, login: str) -> bool:
+    attempts: Attempts = request.app.state.attempts
+    here = await attempts.count(_name_of(request, ""), within_s=_WINDOW_S)
+    mine = await attempts.count(_name_of(request, login), within_s=_WINDOW_S)
+    return mine > _PER_LOGIN or here > _PER_ADDRESS
+
+
+def _name_of(request: Request, login: str) -> str:
+    address = request.client.host if request.client else ""
+    return hashlib.sha256(f"{login.strip().lower()}\n{address}".encode()).hexdigest()[:32]
+
+
+@router.post("/logout")
+async def log_out(request: Request, visitor: FormSender) -> Response:
+    """End the session here and in the database."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await access.end_session(tx, hash_token(visitor.token))
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(cookie_name(request.app.state.settings), path="/", httponly=True, samesite="lax")
+    return answer
+
+
+@router.post("/language")
+async def choose_language(
+    request: Request,
+    locale: Annotated[str, Form(max_length=20)],
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
+) -> Response:
+    """Remember the language in this browser, and with the user."""
+    check_origin(request)
+    answer = RedirectResponse(safe_next(next), 303)
+    if locale in LOCALES:
+        answer.set_cookie(LANGUAGE_COOKIE, locale, max_age=31_536_000, path="/", httponly=True, samesite="lax")
+        visitor = await find_visitor(request)
+        database: Database = request.app.state.database
+        if visitor:
+            async with database.transaction() as tx:
+                await access.set_locale(tx, visitor.user.id, locale)
+    return answer

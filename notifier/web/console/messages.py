@@ -1,0 +1,129 @@
+"""One message: its history, what it said, and the posts people publish by hand."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from notifier.domain.errors import InputError, NotFound
+from notifier.store.access import add_audit
+from notifier.store.database import Database
+from notifier.store.views import messages as view
+from notifier.store.views import sandbox
+from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.console.overview import campaign_titles, list_open_posts
+from notifier.web.console.preview import Shown, show_content
+from notifier.web.console.show import Page, open_page
+from notifier.web.security import MAIL_POLICY
+
+router = APIRouter()
+
+
+@router.get("/messages/{run_id}/{message_id}")
+async def show_message(request: Request, visitor: LoggedIn, run_id: int, message_id: int) -> Response:
+    """Who wrote it, what it said, what became of it."""
+    async with open_page(request, visitor) as page:
+        facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
+        return page.show(
+            "message.html",
+            message=facts,
+            address=mask_address(facts.address),
+            events=await view.list_events(page.tx, run_id, message_id),
+            shown=await show_content(page, facts),
+            titles=await campaign_titles(page),
+        )
+
+
+def mask_address(address: str) -> str:
+    """Enough to recognise an address, not enough to write to it."""
+    name, at, domain = address.partition("@")
+    if at:
+        return f"{name[:1]}•••@{domain}"
+    return f"{address[:4]}•••{address[-2:]}" if len(address) > 6 else address
+
+
+@router.get("/messages/{run_id}/{message_id}/mail")
+async def show_mail(request: Request, visitor: LoggedIn, run_id: int, message_id: int) -> Response:
+    """The e-mail alone, for a frame: no scripts, no forms, nothing from elsewhere."""
+    async with open_page(request, visitor) as page:
+        facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
+        return mail_answer(await show_content(page, facts))
+
+
+def mail_answer(shown: Shown) -> Response:
+    """An e-mail's HTML behind its own policy."""
+    headers = {"content-security-policy": MAIL_POLICY, "x-frame-options": "SAMEORIGIN"}
+    return HTMLResponse(shown.html, headers=headers)
+
+
+@router.get("/sandbox/items/{item_id}/mail")
+async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: int) -> Response:
+    """The e-mail the sandbox was given, for a frame."""
+    async with open_page(request, visitor) as page:
+        item = await sandbox.get_item(page.tx, item_id)
+    return mail_answer(Shown.of(item.content, agrees=None))
+
+
+@router.get("/posts")
+async def show_posts(request: Request, visitor: LoggedIn) -> Response:
+    """Posts that wait for a person, each with its text."""
+    async with open_page(request, visitor) as page:
+        tasks = [(post, await _text_of(page, post.run_id, post.message_id)) for post in await list_open_posts(page)]
+        accounts = {account.key: account for account in await page.catalogue.accounts(page.tx, page.team_id)}
+        return page.show("posts.html", tasks=tasks, accounts=accounts, titles=await campaign_titles(page), problem="")
+
+
+async def _text_of(page: Page, run_id: int, message_id: int) -> Shown:
+    return await show_content(page, await view.get_message(page.tx, page.team_id, run_id, message_id))
+
+
+@router.post("/posts/{run_id}/{message_id}")
+async def take_posted(
+    request: Request, visitor: Actor, run_id: int, message_id: int, url: Annotated[str, Form(max_length=2000)] = ""
+) -> Response:
+    """A person published it: keep the link to the post."""
+    link = url.strip()
+    parts = urlsplit(link)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or any(char.isspace() for char in link):
+        raise InputError("link", "wants the address of the published post, https://…")
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        user = visitor.user
+        await view.mark_posted(tx, user.team_id, run_id, message_id, url=link, by=user.login)
+        await add_audit(
+            tx,
+            user.team_id,
+            actor=user.login,
+            act="post.published",
+            subject=f"message:{run_id}/{message_id}",
+            detail={},
+        )
+    return RedirectResponse("/posts", 303)
+
+
+_SANDBOX_ROOMS = {"phone": "sms", "mailbox": "email", "wall": "social"}
+
+
+@router.get("/sandbox")
+async def show_sandbox(request: Request) -> Response:
+    """The phone first."""
+    return RedirectResponse("/sandbox/phone", 303)
+
+
+@router.get("/sandbox/{room}")
+async def show_sandbox_room(  # noqa: PLR0917
+    request: Request, visitor: LoggedIn, room: str, to: str = "", item: int | None = None, before: int | None = None
+) -> Response:
+    """What one receiver has, or what came last for anybody."""
+    if room not in _SANDBOX_ROOMS:
+        raise NotFound("the sandbox has a phone, a mailbox and a wall")
+    channel = _SANDBOX_ROOMS[room]
+    async with open_page(request, visitor) as page:
+        receivers = await sandbox.list_receivers(page.tx, channel) if room != "wall" else []
+        chosen = to.strip() or (receivers[0].recipient if receivers else "")
+        items = await sandbox.list_items(page.tx, channel, recipient=chosen, before=before)
+        opened = next((found for found in items if found.id == item), items[0] if items else None)
+        return page.show(
+            f"sandbox_{room}.html", room=room, receivers=receivers, chosen=chosen, items=items, opened=opened
+        )
