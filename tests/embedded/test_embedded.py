@@ -253,6 +253,14 @@ async def test_reset_of_nothing_is_no_error(fresh: Settings) -> None:
     await reset(fresh.model_copy(update={"data_dir": fresh.data_dir / "absent"}))
 
 
+async def test_a_server_that_does_not_start_says_what_its_log_says(settings: Settings) -> None:
+    (find_places(settings.data_dir).postgres_data / "postgresql.conf").write_text("max_connections = many\n")
+    with pytest.raises(ServiceError, match=r"postgres did not start.*postgres\.log ends"):
+        async with embedded_services(settings):
+            pass
+    assert await all_gone(settings)
+
+
 async def test_a_data_folder_of_another_version_is_refused(fresh: Settings) -> None:
     data = find_places(fresh.data_dir).postgres_data
     data.mkdir(parents=True)
