@@ -153,11 +153,10 @@ def _changes(known: Iterable[Told], locked: Mapping[tuple[int, int], LockedMessa
         if reported is None or (state := after_event(states[place], reported)) == states[place]:
             continue
         states[place], decisive[place] = state, told
-    for (run_id, message_id), told in decisive.items():
-        state, at = states[run_id, message_id], told.event.at or told.callback.received_at
+    for place, told in decisive.items():
+        state, at = states[place], told.event.at or told.callback.received_at
         yield StateChange(
-            run_id=run_id,
-            id=message_id,
+            message=locked[place],
             to_state=state,
             reason=(told.event.reason or told.event.code) if state in _REASON_STATES else "",
             took_at=at if state in SENT else None,

@@ -1,6 +1,7 @@
 """Callbacks kept once, and what they change: events, states, tallies, suppressions."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -58,7 +59,10 @@ class LockedMessage:
 
     run_id: int
     id: int
+    step: str
+    channel: str
     state: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +83,7 @@ class NewEvent:
 class StateChange:
     """What the events make of one message."""
 
-    run_id: int
-    id: int
+    message: LockedMessage
     to_state: str
     reason: str
     took_at: datetime | None  # when the provider had it, None where the new state does not say that
@@ -169,9 +172,9 @@ async def lock_messages(tx: Tx, ids: Sequence[tuple[int, int]]) -> list[LockedMe
     """The messages (run, id) there are, locked in that order; the rest is left out."""
     rows = await tx.fetch(
         """
-        SELECT m.run_id, m.id, m.state FROM notifier.messages m
+        SELECT m.run_id, m.id, m.step, m.channel, m.state, m.reason FROM notifier.messages m
         JOIN unnest($1::bigint[], $2::bigint[]) AS wanted (run_id, id) ON m.run_id = wanted.run_id AND m.id = wanted.id
-        WHERE m.run_id = ANY ($1) ORDER BY m.run_id, m.id FOR UPDATE OF m
+        WHERE m.run_id = ANY (ARRAY(SELECT DISTINCT unnest($1::bigint[]))) ORDER BY m.run_id, m.id FOR UPDATE OF m
         """,
         [run_id for run_id, _ in ids],
         [message_id for _, message_id in ids],
@@ -204,34 +207,40 @@ async def change_states(tx: Tx, changes: Sequence[StateChange]) -> None:
     """Write the new states of locked messages with their tallies: one less of the old, one more of the new."""
     await tx.execute(
         """
-        WITH wanted AS (
-            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
-                AS w (run_id, id, to_state, reason, took_at)
-        ), old AS (
-            SELECT m.run_id, m.id, m.step, m.channel, m.state,
-                   CASE WHEN m.state IN ('failed', 'refused') THEN m.reason ELSE '' END AS reason
-            FROM notifier.messages m JOIN wanted w ON m.run_id = w.run_id AND m.id = w.id
-            WHERE m.run_id = ANY ($1)
-        ), changed AS (
-            UPDATE notifier.messages AS m
-            SET state = w.to_state, reason = w.reason, changed_at = notifier.now(),
-                accepted_at = coalesce(m.accepted_at, w.took_at)
-            FROM wanted w WHERE m.run_id = w.run_id AND m.id = w.id AND m.run_id = ANY ($1)
-            RETURNING m.run_id, m.step, m.channel, m.state,
-                      CASE WHEN m.state IN ('failed', 'refused') THEN m.reason ELSE '' END AS reason
-        )
-        INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
-        SELECT run_id, step, channel, state, reason, sum(delta) FROM (
-            SELECT run_id, step, channel, state, reason, -1 AS delta FROM old
-            UNION ALL SELECT run_id, step, channel, state, reason, 1 FROM changed
-        ) AS moved GROUP BY run_id, step, channel, state, reason HAVING sum(delta) <> 0
+        UPDATE notifier.messages AS m
+        SET state = w.to_state, reason = w.reason, changed_at = notifier.now(),
+            accepted_at = coalesce(m.accepted_at, w.took_at)
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
+            AS w (run_id, id, to_state, reason, took_at)
+        WHERE m.run_id = w.run_id AND m.id = w.id
         """,
-        [change.run_id for change in changes],
-        [change.id for change in changes],
+        [change.message.run_id for change in changes],
+        [change.message.id for change in changes],
         [change.to_state for change in changes],
         [change.reason for change in changes],
         [change.took_at for change in changes],
     )
+    await _add_tallies(tx, changes)
+
+
+async def _add_tallies(tx: Tx, changes: Sequence[StateChange]) -> None:
+    deltas: Counter[tuple[int, str, str, str, str]] = Counter()
+    for change in changes:
+        one = change.message
+        deltas[one.run_id, one.step, one.channel, one.state, _tallied(one.state, one.reason)] -= 1
+        deltas[one.run_id, one.step, one.channel, change.to_state, _tallied(change.to_state, change.reason)] += 1
+    rows = [(*place, delta) for place, delta in deltas.items() if delta]
+    await tx.execute(
+        """
+        INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+def _tallied(state: str, reason: str) -> str:
+    return reason if state in {"failed", "refused"} else ""
 
 
 async def heal_refs(tx: Tx, refs: Sequence[tuple[int, int, str]]) -> None:
