@@ -1,0 +1,281 @@
+"""Commands for campaigns and their runs: look, count, launch, watch, stop."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from notifier.cli.door import TEAM, who, with_rows
+from notifier.cli.inputs import read_inputs, read_moment
+from notifier.cli.show import confirm, describe_counts, note, say, say_json, say_table
+from notifier.domain.inputs import example_inputs
+from notifier.planning.catalogue import CampaignVersion, find_bank, find_campaign, list_campaigns
+from notifier.planning.control import cancel_run, resume_run, stop_run
+from notifier.planning.forecast import Forecast, StepForecast, forecast_campaign
+from notifier.planning.launch import fill_inputs, launch_campaign
+from notifier.planning.schedule import next_occurrence, to_local
+from notifier.settings import Settings
+from notifier.store import clock
+from notifier.store.database import Database, Tx
+from notifier.store.queue import open_bell
+from notifier.store.runs import Run
+from notifier.store.tallies import Tally, read_tallies
+from notifier.store.views.runs import RunLine, StepLine, get_run_line, list_runs, list_steps
+
+T = TypeVar("T")
+Key = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Its key, as `notifier campaign list` shows.")]
+RunNumber = Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `notifier campaign status` shows.")]
+Given = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="NAME=VALUE", help="Repeatable; NAME.LOCALE=TEXT for a text per language."),
+]
+InputFile = Annotated[Path | None, typer.Option("--inputs", metavar="FILE", help="Inputs as a YAML or JSON mapping.")]
+Example = Annotated[bool, typer.Option("--example", help="Start from the examples in the definition.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
+_BELL = "tick"
+
+campaign = typer.Typer(no_args_is_help=True, help="Campaigns and their runs: list, forecast, launch, watch, stop.")
+
+
+def _in_transaction(work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def main(_settings: Settings, database: Database) -> T:
+        async with database.transaction() as tx:
+            return await work(tx)
+
+    return with_rows(main)
+
+
+@campaign.command("list")
+def show_campaigns(as_json: AsJson = False) -> None:
+    """List the campaigns in use and when each goes out next.
+
+    - `notifier campaign list`
+    """
+
+    async def work(tx: Tx) -> tuple[list[CampaignVersion], datetime]:
+        return await list_campaigns(tx, TEAM), await clock.now(tx)
+
+    versions, now = _in_transaction(work)
+    if as_json:
+        say_json([_campaign_facts(version, now) for version in versions])
+        return
+    rows = [[str(fact) for fact in _campaign_facts(version, now).values()] for version in versions]
+    say_table(("campaign", "title", "purpose", "next start", "inputs", "steps"), rows)
+
+
+def _campaign_facts(version: CampaignVersion, now: datetime) -> dict[str, object]:
+    found, bank = version.campaign, version.bank
+    starts_at = next_occurrence(found.schedule, now, bank.zone)
+    return {
+        "campaign": found.key,
+        "title": found.title.get(bank.default_locale, bank.default_locale),
+        "purpose": found.purpose.value if found.purpose else f"as run in `{found.inherits}`",
+        "next_start": _local(starts_at, bank.zone) if starts_at else "on demand",
+        "inputs": " ".join(found.inputs),
+        "steps": " ".join(step.name for step in found.steps),
+    }
+
+
+def _local(at: datetime, zone: str) -> str:
+    return f"{to_local(at, zone):%Y-%m-%d %H:%M} {zone}"
+
+
+@campaign.command()
+def forecast(
+    key: Key, given: Given = None, inputs: InputFile = None, example: Example = False, as_json: AsJson = False
+) -> None:
+    """Say whom a campaign would reach now, by step and channel, and why others not. Nothing is sent.
+
+    - `notifier campaign forecast branch-closure-alert --input branch=静安支行`
+    """
+    values = read_inputs(given or [], inputs)
+
+    async def work(tx: Tx) -> Forecast:
+        start = example_inputs((await find_campaign(tx, TEAM, key)).campaign) if example else {}
+        return await forecast_campaign(tx, TEAM, key, start | values)
+
+    found = _in_transaction(work)
+    if as_json:
+        say_json({**asdict(found), "steps": [_step_facts(step) for step in found.steps]})
+    else:
+        _say_forecast(found)
+
+
+def _step_facts(step: StepForecast) -> dict[str, object]:
+    reach = [{**asdict(one), "reachable": one.reachable} for one in step.reach]
+    return {**asdict(step), "reach": reach, "messages": step.messages}
+
+
+def _say_forecast(found: Forecast) -> None:
+    say(f"{found.campaign}: {found.contacts:,} contacts meant, purpose {found.purpose}")
+    rows: list[Sequence[object]] = []
+    for step in found.steps:
+        rows += [(step.step, f"post {account}", "", 1, "") for account in step.accounts]
+        rows += [(step.step, one.channel, one.meant, one.reachable, describe_counts(one.refused)) for one in step.reach]
+    say_table(("step", "by", "meant", "reachable", "why others not"), rows, ("meant", "reachable"))
+    for step in found.steps:
+        if step.sample_pct < 100:
+            say(f"{step.step}: a sample of {step.sample_pct:g} %, about {step.messages:,} messages")
+        if step.at_most:
+            say(f"{step.step}: at most these; whom it leaves out is known when it is due")
+
+
+@campaign.command()
+def launch(  # noqa: PLR0917 - one for each option
+    key: Key,
+    given: Given = None,
+    inputs: InputFile = None,
+    example: Example = False,
+    at: Annotated[str, typer.Option(metavar="TIME", help="2026-03-12T09:00 in the bank's zone; else now.")] = "",
+    list_key: Annotated[str, typer.Option("--list", metavar="KEY", help="Only contacts of this imported list.")] = "",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run of a campaign: says whom it reaches, asks, then hands it to the workers.
+
+    - `notifier campaign launch measures-notice --inputs week.yaml --at 2026-03-16T09:00`
+
+    - `notifier campaign launch branch-closure-alert -i branch=静安支行 -i closes=2026-03-12T15:00 --yes`
+
+    - `notifier campaign launch measures-notice --example` tries it with the examples
+    """
+    values = read_inputs(given or [], inputs)
+
+    async def work(settings: Settings, database: Database) -> Run:
+        async with database.transaction() as tx:
+            start = example_inputs((await find_campaign(tx, TEAM, key)).campaign) if example else {}
+            starts_at = read_moment(at, (await find_bank(tx, TEAM)).zone) if at else None
+            expected = await forecast_campaign(tx, TEAM, key, start | values)
+        if not as_json:
+            _say_forecast(expected)
+        confirm(f"Launch {key} {f'at {at}' if at else 'now'}?", yes=yes)
+        async with database.transaction() as tx:
+            run = await launch_campaign(
+                tx,
+                team_id=TEAM,
+                campaign_key=key,
+                inputs=start | values,
+                by=who(),
+                at=starts_at,
+                audience_list=list_key,
+            )
+        await _ring(settings)
+        return run
+
+    run = with_rows(work)
+    if as_json:
+        say_json({"run": run.id, "campaign": run.campaign_key, "state": run.state, "nominal_at": run.nominal_at})
+        return
+    say(f"Run {run.id} of {run.campaign_key} is {run.state}.")
+    note(f"`notifier campaign status {run.id}` shows how it goes, `notifier campaign stop {run.id}` halts it.")
+
+
+async def _ring(settings: Settings) -> None:
+    """Workers look once a second anyway."""
+    async with open_bell(settings.redis_url) as bell:
+        await bell.ring(_BELL)
+
+
+@campaign.command()
+def status(
+    run: Annotated[int | None, typer.Argument(metavar="[RUN]", help="A run's number; else the newest runs.")] = None,
+    key: Annotated[str, typer.Option("--campaign", metavar="CAMPAIGN", help="Only runs of this campaign.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the newest runs, or one run with its steps and what became of its messages.
+
+    - `notifier campaign status`
+
+    - `notifier campaign status 202603000001 --json`
+    """
+    if run is None:
+        _show_runs(_in_transaction(lambda tx: list_runs(tx, TEAM, campaign_key=key)), as_json)
+        return
+
+    async def work(tx: Tx) -> tuple[RunLine, list[StepLine], list[Tally]]:
+        line = await get_run_line(tx, TEAM, run)
+        return line, await list_steps(tx, run), await read_tallies(tx, run)
+
+    _show_run(*_in_transaction(work), as_json)
+
+
+def _show_runs(runs: list[RunLine], as_json: bool) -> None:
+    if as_json:
+        say_json([asdict(one) for one in runs])
+        return
+    rows = [
+        (str(one.id), one.campaign_key, one.state, f"{one.nominal_at:%Y-%m-%d %H:%M} UTC", describe_counts(one.counts))
+        for one in runs
+    ]
+    say_table(("run", "campaign", "state", "starts", "messages"), rows)
+
+
+def _show_run(line: RunLine, steps: list[StepLine], tallies: list[Tally], as_json: bool) -> None:
+    if as_json:
+        say_json(
+            {**asdict(line), "steps": [asdict(one) for one in steps], "messages": [asdict(one) for one in tallies]}
+        )
+        return
+    say(f"run {line.id} of {line.campaign_key}: {line.state}, {line.recipients:,} recipients, by {line.launched_by}")
+    if line.problem:
+        say(f"problem: {line.problem}")
+    say_table(
+        ("step", "state", "due", "template"),
+        [(one.step, one.state, _due(one), f"{one.template_key} v{one.template_version}") for one in steps],
+    )
+    say()
+    rows = [(one.step, one.channel, one.state, one.count, one.reason) for one in tallies]
+    say_table(("step", "channel", "state", "messages", "reason"), rows, ("messages",))
+
+
+def _due(step: StepLine) -> str:
+    if step.due_local:
+        return f"{step.due_local:%Y-%m-%d %H:%M} at the contact"
+    return f"{step.due_at:%Y-%m-%d %H:%M} UTC" if step.due_at else ""
+
+
+@campaign.command()
+def stop(run: RunNumber) -> None:
+    """Halt a run: from now on no message of it leaves; what is on the wire is finished.
+
+    - `notifier campaign stop 202603000001`, later `resume` or `cancel`
+    """
+    _in_transaction(lambda tx: stop_run(tx, run, who()))
+    say(f"Run {run} is stopped.")
+
+
+@campaign.command()
+def resume(run: RunNumber) -> None:
+    """Let a stopped run go on; what expired meanwhile stays unsent."""
+    _in_transaction(lambda tx: resume_run(tx, run, who()))
+    say(f"Run {run} goes on.")
+
+
+@campaign.command()
+def cancel(run: RunNumber, yes: Yes = False) -> None:
+    """End a run for good; messages not yet sent are cancelled. There is no way back."""
+    confirm(f"Cancel run {run} for good?", yes=yes)
+    count = _in_transaction(lambda tx: cancel_run(tx, run, who()))
+    say(f"Run {run} is cancelled, with {count:,} messages that had not been sent.")
+
+
+@campaign.command()
+def fill(run: RunNumber, given: Given = None, inputs: InputFile = None) -> None:
+    """Give a waiting run its inputs, so that it goes out at its time.
+
+    A recurring campaign with required inputs makes its run early and waits: last week's text never goes out by itself.
+
+    - `notifier campaign fill 202603000001 --inputs week.yaml`
+    """
+    values = read_inputs(given or [], inputs)
+    filled = _in_transaction(lambda tx: fill_inputs(tx, run, values, who()))
+    say(f"Run {filled.id} is {filled.state}.")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put this module's commands under `app`."""
+    app.add_typer(campaign, name="campaign", rich_help_panel="Work")

@@ -1,0 +1,142 @@
+"""What every command needs: settings, servers that are reached or started, and errors in words."""
+
+import asyncio
+import getpass
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperGroup
+
+from notifier.cli.show import FAILED, INTERRUPTED, WRONG_USAGE, complain, working
+from notifier.domain.errors import (
+    DefinitionError,
+    DefinitionErrors,
+    InputError,
+    NotFound,
+    NotifierError,
+    ServiceError,
+)
+from notifier.embedded import embedded_services
+from notifier.logs import configure_logs
+from notifier.settings import SECRET_KEY_LENGTH, Settings, load_settings
+from notifier.store.database import Database, migrate, open_database
+from notifier.store.views.schema import is_migrated
+
+T = TypeVar("T")
+TEAM = 1
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose errors are words and an exit code, never a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """1: it failed, 2: what was given is wrong, 130: interrupted."""
+        try:
+            return super().invoke(ctx)
+        except NotifierError as error:
+            complain(describe(error))
+            raise typer.Exit(exit_code(error)) from None
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            complain("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:  # the process edge
+            is_for_typer = hasattr(error, "exit_code") or isinstance(error, (typer.Abort, BrokenPipeError))
+            if is_for_typer or os.environ.get("NOTIFIER_LOG_LEVEL") == "debug":
+                raise
+            complain(
+                f"{type(error).__name__}: {error}\n"
+                "This should not happen. NOTIFIER_LOG_LEVEL=debug shows where it did; please report it."
+            )
+            raise typer.Exit(FAILED) from None
+
+
+def describe(error: NotifierError) -> str:
+    """The error in words; several errors with a line each."""
+    if isinstance(error, DefinitionErrors):
+        count = len(error.errors)
+        return f"{count} {'error' if count == 1 else 'errors'} in the definitions\n{error}"
+    if isinstance(error, NotFound) and str(error) == "there is no bank 'bank'":
+        return "no definitions are in use yet. Run `notifier apply` first"
+    return str(error)
+
+
+def exit_code(error: NotifierError) -> int:
+    """2 where the person gave something wrong, else 1."""
+    return WRONG_USAGE if isinstance(error, (DefinitionError, DefinitionErrors, InputError)) else FAILED
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of a short command: its logs stay quiet. Options that were not given are None."""
+    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    level = "debug" if settings.log_level == "debug" else "warning"
+    configure_logs(settings.model_copy(update={"log_level": level}))
+    return settings
+
+
+def read_service_settings(**overrides: object) -> Settings:
+    """The settings of a process that stays: it logs as told."""
+    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    configure_logs(settings)
+    return settings
+
+
+def read_folder_settings() -> Settings:
+    """The settings of a command that only reads files: nothing is written, no key is made."""
+    return read_settings(secret_key="-" * SECRET_KEY_LENGTH)
+
+
+def run(main: Coroutine[object, object, T], loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
+    """Run to the end; SIGTERM ends it as Ctrl-C does, with everything closed."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(_stoppable(main))
+
+
+async def _stoppable(main: Coroutine[object, object, T]) -> T:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await main
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Settings]:
+    """The settings with the addresses of both servers; embedded ones are started and brought up to date."""
+    async with embedded_services(settings) as services:
+        if not settings.database_url:
+            await migrate(services.database_url)
+        yield settings.model_copy(update={"database_url": services.database_url, "redis_url": services.redis_url})
+
+
+@asynccontextmanager
+async def open_rows(settings: Settings) -> AsyncIterator[tuple[Settings, Database]]:
+    """A database with today's schema, for a command that ends soon."""
+    async with open_services(settings) as ready, open_database(ready.database_url, max_connections=4) as database:
+        async with database.transaction() as tx:
+            if not await is_migrated(tx):
+                raise ServiceError("the database has no tables yet. Run `notifier migrate` first")
+        yield ready, database
+
+
+def with_rows(work: Callable[[Settings, Database], Coroutine[object, object, T]]) -> T:
+    """Run `work` on an open database; starts and stops the embedded servers where nothing runs."""
+    settings = read_settings()
+
+    async def main() -> T:
+        async with AsyncExitStack() as stack:
+            with working("reaching PostgreSQL and Redis …"):
+                ready, database = await stack.enter_async_context(open_rows(settings))
+            return await work(ready, database)
+
+    return run(main())
+
+
+def who() -> str:
+    """Who acts, for the audit."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:{os.getuid()}"

@@ -1,0 +1,73 @@
+"""The difference between a folder and what is stored, as lines a person can read."""
+
+import difflib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from notifier.domain.errors import DefinitionErrors
+from notifier.domain.spec import Kind, from_spec, to_yaml_shape
+from notifier.domain.template import Template
+from notifier.planning.apply import Change, apply_definitions
+from notifier.planning.definitions.folder import Definitions
+from notifier.store import definitions as stored
+from notifier.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One definition that an apply would change; `lines` as `diff -u` shows them, for changed ones only."""
+
+    change: Change
+    lines: tuple[str, ...]
+
+
+async def find_differences(database: Database, found: Definitions, *, team_id: int = 1) -> list[Difference]:
+    """What `apply_definitions` would do; nothing is written."""
+    changes = await apply_definitions(database, found, team_id=team_id, dry=True)
+    if not changes:
+        return []
+    async with database.transaction() as tx:
+        latest = {(old.kind, old.key): old.spec for old in await stored.list_latest(tx, team_id)}
+    wanted = {(entry.kind.value, entry.key): entry.spec for entry in found.entries()}
+    return [
+        Difference(change=change, lines=_compare(change, latest, wanted) if change.act == "changed" else ())
+        for change in changes
+    ]
+
+
+_Specs = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def _compare(change: Change, latest: _Specs, wanted: _Specs) -> tuple[str, ...]:
+    at = (change.kind, change.key)
+    old, new = _texts(change.kind, latest[at]), _texts(change.kind, wanted[at])
+    lines: list[str] = []
+    for name in sorted(old.keys() | new.keys()):
+        label = f"{change.file} {name}".strip()
+        pair = (old.get(name, "").splitlines(), new.get(name, "").splitlines())
+        lines += difflib.unified_diff(*pair, fromfile=f"stored {label}", tofile=label, n=1, lineterm="")
+    return tuple(lines)
+
+
+def _texts(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
+    """The definition's texts by name: "" is its YAML, the others are a template's files."""
+    try:
+        definition = from_spec(Kind(kind), spec)
+    except DefinitionErrors:
+        return {"": _as_yaml(spec)}  # kept by an older version in a form that is no longer read
+    files = dict(definition.files) if isinstance(definition, Template) else {}
+    return {"": _as_yaml(to_yaml_shape(definition)), **files}
+
+
+def _as_yaml(shape: Mapping[str, Any]) -> str:
+    out = io.StringIO()
+    yaml = YAML(pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 110
+    yaml.representer.ignore_aliases = lambda _: True
+    yaml.dump(dict(shape), out)
+    return out.getvalue()

@@ -1,0 +1,9 @@
+"""Whether the tables are there at all."""
+
+from notifier.store.database import Tx
+
+
+async def is_migrated(tx: Tx) -> bool:
+    """False before the first migration."""
+    found: bool = await tx.fetchval("SELECT to_regclass('notifier.messages') IS NOT NULL")
+    return found
