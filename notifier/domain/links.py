@@ -54,7 +54,7 @@ def message_token(key: bytes, run_id: RunId, message_id: MessageId) -> str:
 
 def address_key(key: bytes, channel: str, address: str) -> bytes:
     """Keyed hash of a normalised address: equality without the address itself, 16 bytes."""
-    return hmac.new(key, f"{channel}:{address}".encode(), hashlib.sha256).digest()[:16]
+    return hmac.digest(key, f"{channel}:{address}".encode(), "sha256")[:16]
 
 
 def _tag(key: bytes, body: str) -> str:

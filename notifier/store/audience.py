@@ -159,7 +159,7 @@ class _Compiler:
 
     def _attribute(self, rule: Attribute) -> str:
         operand = self._input(rule.operand.name) if isinstance(rule.operand, InputRef) else rule.operand
-        if operand is None and isinstance(rule.operand, InputRef):
+        if operand in ((), []) or (operand is None and isinstance(rule.operand, InputRef)):
             return "false"
         value, text = self._value_of(rule.name)
         match rule.operator:

@@ -6,17 +6,18 @@ from datetime import datetime
 
 import orjson
 
-from notifier.domain.contact import AttributeValue
 from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
 from notifier.planning.contact_import.columns import Layout
 from notifier.planning.contact_import.files import Row
-from notifier.planning.contact_import.options import MAX_FIELD_CHARS, ImportOptions
+from notifier.planning.contact_import.options import ImportOptions
 from notifier.planning.contact_import.rejects import RowProblem
 from notifier.planning.contact_import.values import (
+    clean_cell,
     read_act,
     read_attribute,
     read_email,
+    read_external_id,
     read_kind,
     read_locale,
     read_moment,
@@ -24,7 +25,6 @@ from notifier.planning.contact_import.values import (
     read_phone,
     read_zone,
 )
-from notifier.planning.spreadsheet import plain_cell
 from notifier.planning.synthesize import Draft, Synthesizer
 from notifier.store.contact_batches import ConsentRow, ContactRow
 
@@ -61,8 +61,9 @@ class RowReader:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._columns = tuple(setting.layout.fields.items())
-        self._attributes = tuple(setting.layout.attributes.items())
+        layout = setting.layout
+        self._readers = [(name, index, self._reader_of(name)) for name, index in layout.fields.items()]
+        self._attributes = tuple(layout.attributes.items())
         self._synthesizer = Synthesizer() if setting.options.synthesize else None
 
     @property
@@ -105,63 +106,62 @@ class RowReader:
         )
 
     def _read(self, number: int, cells: list[str]) -> ContactRow | list[RowProblem]:
-        problems: list[RowProblem] = []
-        values = {name: plain_cell(cells[index].strip()) for name, index in self._columns}
-        external_id = values["external_id"]
-        draft = Draft(external_id=external_id)
-        titles = self._setting.layout.titles
-        for name, index in self._columns:
-            try:
-                self._set(draft, name, values[name])
-            except InputError as error:
-                problems.append(_problem(number, external_id, error, titles[index]))
-        for name, index in self._attributes:
-            try:
-                draft.attributes[name] = _attribute(cells[index])
-            except InputError as error:
-                problems.append(_problem(number, external_id, error, titles[index]))
+        draft = Draft(external_id="")
         try:
-            draft.consents = self._consents(cells, draft.values)
-        except InputError as error:
-            problems.append(_problem(number, external_id, error))
-        if problems:
-            return problems
+            for name, index, read in self._readers:
+                setattr(draft, name, read(cells[index]))
+            draft.attributes = {name: read_attribute(cells[index]) for name, index in self._attributes}
+            draft.consents = self._consents(cells, draft)
+        except InputError:
+            return self._problems(number, cells, draft)
         if self._synthesizer:
             self._synthesizer.fill(draft)
         return self._row(draft)
 
-    def _set(self, draft: Draft, name: str, text: str) -> None:
-        setting = self._setting
-        if len(text) > (_ID_CHARS if name == "external_id" else MAX_FIELD_CHARS):
-            raise InputError(name, f"longer than {_ID_CHARS} characters", "Shorten it.")
-        match name:
-            case "external_id":
-                if not text:
-                    raise InputError(name, "is empty", "Every row needs an id of its own.")
-                read_name(text)
-            case "email":
-                draft.email = read_email(text) if text else ""
-            case "phone":
-                draft.phone = read_phone(text, setting.region) if text else ""
-            case "consent_date":
-                draft.values[name] = read_moment(text, setting.zone, setting.now)
-            case "consent_source":
-                draft.values[name] = read_name(text)
-            case _:
-                setattr(draft, name, _READERS[name](text))
+    def _problems(self, number: int, cells: list[str], draft: Draft) -> list[RowProblem]:
+        """Everything that is wrong with a row, not only the first thing: one round of corrections is enough."""
+        titles = self._setting.layout.titles
+        external_id = cells[self._setting.layout.fields["external_id"]].strip()[:_ID_CHARS]
+        readers = self._readers + [(name, index, read_attribute) for name, index in self._attributes]
+        problems: list[RowProblem] = []
+        for _, index, read in readers:
+            try:
+                read(cells[index])
+            except InputError as error:
+                problems.append(_problem(number, external_id, error, titles[index]))
+        try:
+            self._consents(cells, draft)
+        except InputError as error:
+            problems.append(_problem(number, external_id, error))
+        return problems
 
-    def _consents(self, cells: list[str], values: dict[str, object]) -> tuple[ConsentRow, ...]:
+    def _reader_of(self, name: str) -> Callable[[str], object]:
+        setting = self._setting
+        readers: dict[str, Callable[[str], object]] = {
+            "external_id": read_external_id,
+            "name": read_name,
+            "email": lambda text: read_email(text) if text else "",
+            "phone": lambda text: read_phone(text, setting.region) if text else "",
+            "locale": read_locale,
+            "zone": read_zone,
+            "kind": read_kind,
+            "consent_date": lambda text: read_moment(text, setting.zone, setting.now),
+            "consent_source": read_name,
+        }
+        read = readers[name]
+        return lambda cell: read(clean_cell(cell))
+
+    def _consents(self, cells: list[str], draft: Draft) -> tuple[ConsentRow, ...]:
         found: list[ConsentRow] = []
-        at = values.get("consent_date")
-        source = str(values.get("consent_source") or self._setting.options.consent_source)
+        source = draft.consent_source or self._setting.options.consent_source
         for column in self._setting.layout.consents:
             try:
-                act = read_act(cells[column.index].strip())
+                act = read_act(clean_cell(cells[column.index]))
             except InputError as error:
                 raise InputError(column.title, error.problem, error.remedy) from error
             if act:
-                when = at if isinstance(at, datetime) else None
-                found.append(ConsentRow(column.channel, column.topic, act, source, self._setting.file, when))
+                proof, at = self._setting.file, draft.consent_date
+                found.append(ConsentRow(column.channel, column.topic, act, source, proof, at))
         return tuple(found)
 
     def _row(self, draft: Draft) -> ContactRow:
@@ -180,15 +180,6 @@ class RowReader:
             address_key(key, "sms", draft.phone) if draft.phone else b"",
             draft.consents,
         )
-
-
-_READERS: dict[str, Callable[[str], str]] = {"name": read_name, "locale": read_locale, "zone": read_zone, "kind": read_kind}
-
-
-def _attribute(cell: str) -> AttributeValue:
-    if len(cell) > MAX_FIELD_CHARS:
-        raise InputError("attribute", f"longer than {MAX_FIELD_CHARS} characters", "Shorten it.")
-    return read_attribute(plain_cell(cell.strip()))
 
 
 def _problem(number: int, external_id: str, error: InputError, column: str = "") -> RowProblem:

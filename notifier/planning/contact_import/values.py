@@ -1,6 +1,5 @@
 """One cell becomes one value: addresses, zones, locales, dates, consent, typed attributes."""
 
-import math
 import re
 import unicodedata
 from datetime import datetime
@@ -12,7 +11,10 @@ from email_validator import EmailNotValidError, validate_email
 
 from notifier.domain.contact import AttributeValue, ConsentAct, ContactKind
 from notifier.domain.errors import InputError
+from notifier.planning.contact_import.options import MAX_FIELD_CHARS
+from notifier.planning.spreadsheet import plain_cell
 
+_ID_CHARS = 200
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_EMAIL = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([A-Za-z0-9.-]{{1,190}})")
 _NANP = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
@@ -42,7 +44,7 @@ def read_email(text: str) -> str:
     if plain and len(text) <= 254 and len(plain[1]) <= 64:
         return f"{plain[1]}@{_read_domain(plain[2])}"
     try:
-        return validate_email(text, check_deliverability=False).normalized
+        return validate_email(text, check_deliverability=False, strict=True).normalized
     except EmailNotValidError as error:
         raise InputError("email", _reason(error), "Write one address such as anna@example.com.") from error
 
@@ -160,14 +162,37 @@ def read_moment(text: str, zone: str, now: datetime) -> datetime | None:
     return at
 
 
-@lru_cache(maxsize=50_000)
-def read_attribute(text: str) -> AttributeValue:
+def clean_cell(cell: str) -> str:
+    """Without spaces around it and without the apostrophe an export puts before formulas."""
+    if len(cell) > MAX_FIELD_CHARS:
+        raise InputError("cell", f"longer than {MAX_FIELD_CHARS} characters", "Shorten it.")
+    return plain_cell(cell.strip())
+
+
+def read_external_id(text: str) -> str:
+    """Any text on one line, up to 200 characters."""
+    if not text or len(text) > _ID_CHARS:
+        problem = f"longer than {_ID_CHARS} characters" if text else "is empty"
+        raise InputError("external_id", problem, "Give every row an id of its own.")
+    return read_name(text)
+
+
+def read_attribute(cell: str) -> AttributeValue:
     """Number, truth value, or text; "" is None. What would not read back the same stays text: 007, 1.0e5, +86."""
+    return _read_short(cell) if len(cell) <= _SHORT_CHARS else _read_attribute(cell)
+
+
+def _read_attribute(cell: str) -> AttributeValue:
+    text = clean_cell(cell)
     if text[:1] in "-0123456789":
         if _INTEGER.fullmatch(text) and text != "-0":
             return int(text)
-        if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
-            return number
+        if _FLOAT.fullmatch(text):
+            return float(text)
     if not text.isprintable() and _UNWANTED.search(text.replace("\n", "").replace("\t", "").replace("\r", "")):
         raise InputError("attribute", "holds a control character", "Remove it.")
     return _NAMED_VALUES.get(text, text) if text else None
+
+
+_SHORT_CHARS = 32
+_read_short = lru_cache(maxsize=50_000)(_read_attribute)  # most attributes repeat few values

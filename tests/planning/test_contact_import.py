@@ -1,0 +1,464 @@
+"""An import takes what is right, says what is wrong, and never half of anything in silence."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from notifier.domain.contact import AttributeValue, ConsentAct, Contact, ContactKind
+from notifier.domain.errors import InputError
+from notifier.domain.links import address_key
+from notifier.domain.template import Bank
+from notifier.domain.text import Localized
+from notifier.planning.contact_export import export_contacts
+from notifier.planning.contact_import import ImportOptions, ImportReport, import_contacts, read_email, read_phone
+from notifier.planning.contact_import.values import read_attribute
+from notifier.planning.spreadsheet import plain_cell, safe_cell
+from notifier.store.contacts import find_by_address_key, get_contact, list_consents, list_contacts
+from notifier.store.database import Database
+
+KEY = b"k" * 32
+WORD = Localized({"en": "x"})
+BANK = Bank(
+    name=WORD,
+    short_name=WORD,
+    hotline="95XXX",
+    website="",
+    app_name=WORD,
+    sms_signature=WORD,
+    sms_opt_out=WORD,
+    footer=WORD,
+    greeting=WORD,
+    greeting_unnamed=WORD,
+    sender_email="a@example.com",
+    reply_to="",
+    link_domains=(),
+)
+
+
+class Importer:
+    """Writes a file and imports it."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database, self.folder = database, folder
+        self.progress: list[tuple[int, float]] = []
+
+    async def __call__(
+        self, data: str | bytes, name: str = "people.csv", options: ImportOptions | None = None
+    ) -> ImportReport:
+        path = self.folder / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return await import_contacts(
+            self._database,
+            path,
+            options or ImportOptions(),
+            bank=BANK,
+            address_hash_key=KEY,
+            progress=lambda rows, share: self.progress.append((rows, share)),
+        )
+
+    async def contact(self, external_id: str) -> Contact | None:
+        async with self._database.transaction() as tx:
+            stored = await get_contact(tx, 1, external_id)
+        return stored.contact if stored else None
+
+    async def all(self) -> list[str]:
+        async with self._database.transaction() as tx:
+            return [stored.contact.external_id for stored in await list_contacts(tx, 1, limit=1000)]
+
+    async def fetchval(self, statement: str) -> object:
+        async with self._database.transaction() as tx:
+            found: object = await tx.fetchval(statement)
+            return found
+
+
+@pytest.fixture
+def importer(database: Database, tmp_path: Path) -> Importer:
+    return Importer(database, tmp_path)
+
+
+def problems(report: ImportReport) -> list[dict[str, str]]:
+    assert report.errors_file
+    return list(csv.DictReader(io.StringIO(report.errors_file.read_text("utf-8-sig"))))
+
+
+FULL = """客户号,姓名,邮箱,手机号,语言,时区,kind,age,vip,code,since,note
+C1,王芳,Anna.Li@EXAMPLE.com,13812345678,zh_cn,Asia/Shanghai,customer,41,true,007,2026-01-31,"a, b"
+C2,,,+1 (212) 555-0123,en,,员工,40.5,,,,
+"""
+
+
+async def test_columns_are_known_by_their_usual_names_and_others_become_typed_attributes(importer: Importer) -> None:
+    report = await importer(FULL)
+    assert (report.read, report.added, report.rejected, report.errors_file, report.is_broken) == (2, 2, 0, None, False)
+    assert await importer.contact("C1") == Contact(
+        external_id="C1",
+        name="王芳",
+        email="Anna.Li@example.com",
+        phone="+8613812345678",
+        locale="zh-CN",
+        zone="Asia/Shanghai",
+        attributes={"age": 41, "vip": True, "code": "007", "since": "2026-01-31", "note": "a, b"},
+    )
+    assert await importer.contact("C2") == Contact(
+        external_id="C2", phone="+12125550123", locale="en", kind=ContactKind.EMPLOYEE, attributes={"age": 40.5}
+    )
+
+
+async def test_addresses_are_found_by_their_key(importer: Importer, database: Database) -> None:
+    await importer(FULL)
+    async with database.transaction() as tx:
+        found = await find_by_address_key(tx, address_key(KEY, "sms", "+8613812345678"))
+    assert [stored.contact.external_id for stored in found] == ["C1"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FULL.encode("utf-8-sig"),
+        FULL.encode("gb18030"),
+        FULL.replace("\n", "\r\n").encode(),
+        FULL.replace("\r", "").replace('"a, b"', "a, b").replace(",", ";").replace("a; b", "a, b").encode(),
+    ],
+    ids=["BOM", "GB18030", "CRLF", "semicolons"],
+)
+async def test_the_same_people_come_out_of_every_kind_of_csv(importer: Importer, data: bytes) -> None:
+    assert (await importer(data)).added == 2
+    found = await importer.contact("C1")
+    assert found
+    assert (found.name, found.attributes["note"]) == ("王芳", "a, b")
+
+
+async def test_an_explicit_mapping_wins(importer: Importer) -> None:
+    mapping = {"nr": "external_id", "contact": "phone", "id": "-", "name": "attributes.nickname"}
+    report = await importer("nr,contact,id,name\n7,13812345678,x,Bob\n", options=ImportOptions(mapping=mapping))
+    assert report.added == 1
+    expected = Contact(external_id="7", phone="+8613812345678", attributes={"nickname": "Bob"})
+    assert await importer.contact("7") == expected
+
+
+async def test_a_reimport_updates_what_the_file_speaks_about_and_counts_it(importer: Importer) -> None:
+    await importer("id,name,phone,city,age\nA,Ann,13812345678,Bonn,3\nB,Bob,,Ulm,4\n")
+    report = await importer("id,phone,city\nA,,Bonn\nB,,Ulm\nC,,\n")
+    assert (report.added, report.updated, report.unchanged) == (1, 1, 1)
+    found = await importer.contact("A")
+    assert found == Contact(external_id="A", name="Ann", attributes={"city": "Bonn", "age": 3})
+
+
+async def test_consent_is_recorded_with_source_and_date_and_told_twice_is_one_act(
+    importer: Importer, database: Database
+) -> None:
+    text = (
+        "id,consent_email,consent_sms_education,consent_date,consent_source\n"
+        "A,yes,拒绝,2026-01-31,branch form\nB,是,,,\nC,,,,\n"
+    )
+    await importer(text)
+    report = await importer(text)
+    assert report.unchanged == 3
+    async with database.transaction() as tx:
+        anna = await get_contact(tx, 1, "A")
+        assert anna
+        email, sms = sorted(await list_consents(tx, anna.id), key=lambda record: record.channel)
+        assert await tx.fetchval("SELECT count(*) FROM notifier.consents") == 3
+    assert (email.channel, email.topic, email.act, email.source) == ("email", "", ConsentAct.OPT_IN, "branch form")
+    assert (sms.topic, sms.act) == ("education", ConsentAct.OPT_OUT)
+    assert email.at == datetime(2026, 1, 30, 16, tzinfo=UTC)
+    assert email.proof == "people.csv"
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "said"),
+    [
+        ("email", "anna", "email"),
+        ("email", "a@example.com b@example.com", "SPACE"),
+        ("email", "a@example.com\nBcc: b@example.com", "SPACE"),
+        ("email", "a@exa mple.com", "SPACE"),
+        ("email", "a@-x.com", "email"),
+        ("phone", "123456", "too short"),
+        ("phone", "1.38E+10", "power of ten"),
+        ("phone", "call me", "not one telephone number"),
+        ("phone", "13812345678 / 13912345678", "not one telephone number"),
+        ("zone", "Asia/Atlantis", "no such time zone"),
+        ("locale", "chinese!", "language tag"),
+        ("kind", "alien", "no such kind"),
+        ("name", "Bob\r\nBcc: x", "line break"),
+        ("name", "Bob\u202egnp", "control character"),
+        ("consent_email", "perhaps", "neither yes nor no"),
+        ("consent_date", "yesterday", "not a date"),
+        ("consent_date", "2999-01-01", "future"),
+        ("note", "x" * 10_001, "longer than"),
+        ("note", "bell\x07", "control character"),
+    ],
+)
+async def test_a_wrong_row_is_rejected_with_its_reason_and_the_rest_goes_on(
+    importer: Importer, header: str, cell: str, said: str
+) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", header], ["A", cell], ["B", ""]])
+    report = await importer(text.getvalue())
+    assert (report.read, report.added, report.rejected) == (2, 1, 1)
+    assert await importer.all() == ["B"]
+    (problem,) = problems(report)
+    assert (problem["row"], problem["external_id"], problem["column"]) == ("2", "A", header)
+    assert said in problem["problem"]
+    assert problem["remedy"]
+    assert "anna" not in problem["problem"]
+
+
+async def test_every_problem_of_a_row_is_named_at_once(importer: Importer) -> None:
+    report = await importer("id,email,phone\n,x,y\n")
+    assert [problem["column"] for problem in problems(report)] == ["id", "email", "phone"]
+    assert report.rejected == 1
+
+
+async def test_rows_of_the_wrong_shape_are_rejected(importer: Importer) -> None:
+    report = await importer('id,a,b\nA,1\nB,"x"y,2\nC,1,2\n\nD,1,2,3\n')
+    assert (report.read, report.added, report.rejected) == (4, 1, 3)
+    assert [problem["row"] for problem in problems(report)] == ["2", "3", "6"]
+
+
+async def test_the_errors_file_holds_no_formula(importer: Importer) -> None:
+    report = await importer("id,email\n=cmd|' /C calc'!A0,x\n")
+    assert problems(report)[0]["external_id"].startswith("'=cmd")
+
+
+async def test_of_two_rows_about_one_contact_the_last_counts_and_it_is_said(importer: Importer) -> None:
+    report = await importer("id,age\nA,1\nB,2\nA,3\n")
+    assert (report.read, report.added, report.duplicates) == (3, 2, 1)
+    found = await importer.contact("A")
+    assert found
+    assert found.attributes == {"age": 3}
+    assert problems(report)[0]["problem"] == "comes again in row 4"
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        (b"F,\xff\xff\n", "UTF-8"),
+        (b'F,"never closed\n', "never closed"),
+        (b"F,\0\n", "NUL"),
+        (b"F," + b"x" * (1 << 20) + b"\n", "longer than"),
+    ],
+    ids=["encoding", "quote", "NUL", "line"],
+)
+async def test_a_file_that_breaks_leaves_whole_batches_and_says_where(
+    importer: Importer, tail: bytes, said: str
+) -> None:
+    body = "id,age\nA,1\nB,2\nC,3\nD,4\nE,五\n".encode()
+    report = await importer(body + b"Y,1\n" * 20_000 + tail, options=ImportOptions(batch_rows=500))
+    assert report.is_broken
+    assert said in report.problem
+    assert "row 20007" in report.problem
+    assert report.read == 20_000
+    assert report.read == report.added + report.updated + report.unchanged + report.duplicates + report.rejected
+    state = await importer.fetchval("SELECT state || ' ' || read_rows FROM notifier.imports")
+    assert state == f"broken {report.read}"
+
+
+async def test_a_batch_that_breaks_leaves_nothing_of_itself(importer: Importer) -> None:
+    report = await importer(
+        b"id,age\nA,1\nB,\xe4\n".replace(b"A,1", "A,一".encode()), options=ImportOptions(encoding="utf-8")
+    )
+    assert (report.read, await importer.all()) == (0, [])
+    assert "row 3" in report.problem
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "said"),
+    [
+        (FULL.encode("utf-16"), "a.csv", "UTF-16"),
+        (b"", "a.csv", "is empty"),
+        (b"name,age\nx,1\n", "a.csv", "no column says who"),
+        (b"id,age,age\n", "a.csv", "two columns"),
+        (b"id,,x\n", "a.csv", "no name"),
+        (b"id,phone,mobile\n", "a.csv", "both say"),
+        (b"id," + b",".join(b"c%d" % n for n in range(300)) + b"\n", "a.csv", "301 columns"),
+        (b"id,<b>\n", "a.csv", "cannot be the name"),
+        (b"\xff\xfe\xfa\x80\x80", "a.csv", "UTF-16"),
+        (b"id,\x80\xff\n", "a.csv", "neither UTF-8 nor GB18030"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a.xls", "old .xls"),
+        (b"PK\x03\x04 cut off", "a.xlsx", "no readable spreadsheet"),
+    ],
+)
+async def test_what_cannot_be_read_at_all_is_refused_with_a_remedy(
+    importer: Importer, data: bytes, name: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        await importer(data, name)
+    assert caught.value.remedy
+    assert await importer.fetchval("SELECT count(*) FROM notifier.imports") == 0
+
+
+async def test_options_that_do_not_fit_the_file_are_refused(importer: Importer, database: Database) -> None:
+    with pytest.raises(InputError, match="no column `nr`"):
+        await importer("id\nA\n", options=ImportOptions(mapping={"nr": "external_id"}))
+    with pytest.raises(InputError, match="no field"):
+        await importer("id,x\nA,1\n", options=ImportOptions(mapping={"x": "shoe"}))
+    with pytest.raises(InputError, match="not read"):
+        await importer("id\nA\n", options=ImportOptions(encoding="latin-1"))
+    with pytest.raises(InputError, match="At most 3"):
+        await importer("id\nA\n", options=ImportOptions(max_bytes=3))
+    with pytest.raises(InputError, match="cannot be opened"):
+        await import_contacts(
+            database, Path("/nowhere.csv"), ImportOptions(), bank=BANK, address_hash_key=KEY, progress=None
+        )
+
+
+def workbook(*rows: list[object]) -> bytes:
+    book, data = openpyxl.Workbook(), io.BytesIO()
+    assert book.active
+    for row in rows:
+        book.active.append(row)
+    book.save(data)
+    return data.getvalue()
+
+
+async def test_a_spreadsheet_is_read_like_a_csv(importer: Importer) -> None:
+    data = workbook(
+        ["id", "手机号", "since", "vip", "age", "note"],
+        ["A", 13812345678, date(2026, 1, 31), True, 41.0, None],
+        [None, None, None, None, None, None],
+        ["B", "12", None, None, None, None],
+    )
+    report = await importer(data, "people.xlsx")
+    assert (report.read, report.added, report.rejected) == (2, 1, 1)
+    assert problems(report)[0]["row"] == "4"
+    found = await importer.contact("A")
+    attributes: dict[str, AttributeValue] = {"since": "2026-01-31", "vip": True, "age": 41}
+    assert found == Contact(external_id="A", phone="+8613812345678", attributes=attributes)
+
+
+async def test_a_spreadsheet_that_unpacks_too_far_is_refused_unread(importer: Importer) -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", b"0" * 5_000_000)
+    assert len(bomb.getvalue()) < 10_000
+    with pytest.raises(InputError, match="unpacks to"):
+        await importer(bomb.getvalue(), "a.xlsx", ImportOptions(max_unzipped_bytes=1_000_000))
+
+
+async def test_a_spreadsheet_damaged_in_the_middle_is_broken(importer: Importer) -> None:
+    whole = workbook(["id", "age"], *([f"A{n}", n] for n in range(5000)))
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(damaged, "w") as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            new.writestr(entry.filename, data[: len(data) // 2] if "sheet1" in entry.filename else data)
+    report = await importer(damaged.getvalue(), "a.xlsx", ImportOptions(batch_rows=100))
+    assert report.is_broken
+    assert report.read == report.added
+    assert await importer.fetchval("SELECT count(*) FROM notifier.contacts") == report.added > 0
+
+
+async def test_rows_join_the_list(importer: Importer) -> None:
+    await importer("id\nA\nB\n", options=ImportOptions(list_key="visitors"))
+    assert await importer.fetchval("SELECT count(*) FROM notifier.list_members") == 2
+
+
+async def test_progress_is_told_after_every_batch(importer: Importer) -> None:
+    await importer("id\nA\nB\nC\n", options=ImportOptions(batch_rows=2))
+    assert [rows for rows, _ in importer.progress] == [2, 3]
+    assert importer.progress[-1][1] == 1.0
+
+
+async def test_missing_values_are_made_up_on_demand_and_given_ones_stay(importer: Importer) -> None:
+    data = "external_id,age,contact,name\nC00001,47,cellular,Bob\nC00002,33,unknown,\n"
+    report = await importer(data, options=ImportOptions(synthesize=True))
+    again = await importer(data, options=ImportOptions(synthesize=True))
+    assert (report.added, again.unchanged) == (2, 2)
+    bob = await importer.contact("C00001")
+    assert bob
+    assert (bob.name, bob.email, bob.attributes["contact"]) == ("Bob", "c00001@example.com", "cellular")
+    assert bob.phone.startswith("+1")
+    assert bob.attributes["branch"]
+
+
+async def test_an_export_is_safe_to_open_and_comes_back_the_same(importer: Importer, database: Database) -> None:
+    text = "id,name,phone,note,age\nA,=1+1,+12125550123,@x,-5\nB,王芳,,'quoted,\n"
+    await importer(text)
+    before = [await importer.contact("A"), await importer.contact("B")]
+    exported = b"".join([chunk async for chunk in export_contacts(database, 1)])
+    rows = list(csv.DictReader(io.StringIO(exported.decode("utf-8-sig"))))
+    assert (rows[0]["name"], rows[0]["phone"], rows[0]["attributes.age"]) == ("'=1+1", "+12125550123", "-5")
+    report = await importer(exported)
+    assert report.unchanged == 2
+    assert [await importer.contact("A"), await importer.contact("B")] == before
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("=1", "'=1"),
+        ("＝1", "'＝1"),
+        (" =1", "' =1"),
+        ("\t=1", "'\t=1"),
+        ("@a", "'@a"),
+        ("-x", "'-x"),
+        ("+a", "'+a"),
+        ("+12125550123", "+12125550123"),
+        ("-4.5", "-4.5"),
+        ("plain", "plain"),
+        ("'plain", "'plain"),
+        ("", ""),
+    ],
+)
+def test_cells_that_a_spreadsheet_would_run_are_quoted_and_come_back(text: str, safe: str) -> None:
+    assert safe_cell(text) == safe
+    assert plain_cell(safe) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("0", 0),
+        ("-12", -12),
+        ("007", "007"),
+        ("-0", "-0"),
+        ("1.50", 1.5),
+        ("1e5", "1e5"),
+        ("+86", "+86"),
+        ("true", True),
+        ("FALSE", False),
+        ("yes", "yes"),
+        ("2026-01-31", "2026-01-31"),
+        ("1234567890123456789", "1234567890123456789"),
+        ("٣", "٣"),
+        (" x ", "x"),
+    ],
+)
+def test_an_attribute_is_typed_only_where_it_reads_back_the_same(text: str, value: object) -> None:
+    found = read_attribute(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+PHONES: list[tuple[str, str, str]] = [
+    ("13812345678", "CN", "+8613812345678"),
+    ("138 1234-5678", "CN", "+8613812345678"),
+    ("１３８１２３４５６７８", "CN", "+8613812345678"),
+    ("+86 138 1234 5678", "US", "+8613812345678"),
+    ("021-61234567", "CN", "+862161234567"),
+    ("(212) 555-0123", "US", "+12125550123"),
+    ("0044 20 7946 0123", "CN", "+442079460123"),
+    ("+442079460123", "CN", "+442079460123"),
+]
+
+
+@pytest.mark.parametrize(("text", "region", "number"), PHONES)
+def test_a_number_becomes_e164(text: str, region: str, number: str) -> None:
+    assert read_phone(text, region) == number
+
+
+@pytest.mark.parametrize("read", [lambda: read_email("a@localhost"), lambda: read_email("a" * 65 + "@example.com")])
+def test_an_address_nobody_can_have_is_refused(read: Callable[[], str]) -> None:
+    with pytest.raises(InputError):
+        read()
+
+
+def test_an_international_address_is_taken() -> None:
+    assert read_email("王芳@例子.公司") == "王芳@例子.公司"

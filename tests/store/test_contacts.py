@@ -1,0 +1,128 @@
+"""Contacts in PostgreSQL: written, found, paged; consent is a ledger."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from notifier.domain.channel import Channel
+from notifier.domain.contact import ConsentAct, ConsentRecord, Contact, ContactKind
+from notifier.domain.links import address_key
+from notifier.store.contact_batches import Columns, ensure_list, write_contacts
+from notifier.store.contacts import (
+    count_contacts,
+    find_by_address_key,
+    get_contact,
+    get_contact_by_id,
+    list_consents,
+    list_contacts,
+    record_consent,
+    row_of,
+    upsert_contact,
+)
+from notifier.store.database import Database
+
+KEY = b"k" * 32
+TEAM = 1
+AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
+ANNA = Contact(
+    external_id="C1",
+    name="王芳",
+    locale="zh-CN",
+    zone="Asia/Shanghai",
+    email="anna@example.com",
+    phone="+12125550123",
+    attributes={"city": "Shanghai", "age": 41, "vip": True},
+)
+OPT_IN = ConsentRecord(channel=Channel.EMAIL, topic="education", act=ConsentAct.OPT_IN, source="branch", at=AT)
+
+
+async def test_a_contact_reads_back_as_it_was_written(database: Database) -> None:
+    async with database.transaction() as tx:
+        counts = await upsert_contact(tx, TEAM, ANNA, KEY)
+        stored = await get_contact(tx, TEAM, "C1")
+        assert stored
+        assert (counts.added, counts.updated, stored.contact) == (1, 0, ANNA)
+        assert await get_contact_by_id(tx, TEAM, stored.id) == stored
+        assert await get_contact(tx, TEAM, "nobody") is None
+        assert await get_contact_by_id(tx, 2, stored.id) is None
+
+
+async def test_writing_the_same_again_changes_nothing(database: Database) -> None:
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, replace(ANNA, consents=(OPT_IN,)), KEY)
+        counts = await upsert_contact(tx, TEAM, replace(ANNA, consents=(OPT_IN,)), KEY)
+        assert (counts.added, counts.updated, counts.unchanged) == (0, 0, 1)
+
+
+async def test_an_upsert_replaces_the_whole_contact_and_keeps_its_ledger(database: Database) -> None:
+    poorer = Contact(external_id="C1", kind=ContactKind.EMPLOYEE, attributes={"age": 42})
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, replace(ANNA, consents=(OPT_IN,)), KEY)
+        counts = await upsert_contact(tx, TEAM, poorer, KEY)
+        stored = await get_contact(tx, TEAM, "C1")
+        assert stored
+        assert (counts.updated, stored.contact) == (1, poorer)
+        assert await list_consents(tx, stored.id) == [OPT_IN]
+
+
+async def test_columns_a_batch_does_not_speak_about_stay(database: Database) -> None:
+    row = row_of(Contact(external_id="C1", phone="+12125550124", attributes={"age": 42}), KEY)
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        counts = await write_contacts(tx, TEAM, [row], Columns(fields=frozenset({"phone"}), attributes=("age", "vip")))
+        stored = await get_contact(tx, TEAM, "C1")
+        assert stored
+        assert counts.updated == 1
+        assert stored.contact == replace(ANNA, phone="+12125550124", attributes={"city": "Shanghai", "age": 42})
+
+
+async def test_a_new_address_alone_is_an_update(database: Database) -> None:
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        counts = await upsert_contact(tx, TEAM, replace(ANNA, email="a@example.com"), KEY)
+        assert (counts.added, counts.updated, counts.unchanged) == (0, 1, 0)
+
+
+async def test_everybody_behind_an_address_is_found_by_its_key(database: Database) -> None:
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        await upsert_contact(tx, TEAM, Contact(external_id="C2", phone="+12125550123"), KEY)
+        found = await find_by_address_key(tx, address_key(KEY, "sms", "+12125550123"))
+        assert [stored.contact.external_id for stored in found] == ["C1", "C2"]
+        assert await find_by_address_key(tx, address_key(KEY, "email", "+12125550123")) == []
+
+
+async def test_pages_continue_after_the_last_id_and_keep_to_a_kind(database: Database) -> None:
+    async with database.transaction() as tx:
+        for n in range(5):
+            kind = ContactKind.EMPLOYEE if n == 4 else ContactKind.CUSTOMER
+            await upsert_contact(tx, TEAM, Contact(external_id=f"C{n}", kind=kind), KEY)
+        first = await list_contacts(tx, TEAM, limit=3)
+        rest = await list_contacts(tx, TEAM, after_id=first[-1].id, limit=3)
+        assert [stored.contact.external_id for stored in first + rest] == ["C0", "C1", "C2", "C3", "C4"]
+        staff = await list_contacts(tx, TEAM, kind=ContactKind.EMPLOYEE)
+        assert [stored.contact.external_id for stored in staff] == ["C4"]
+        assert await count_contacts(tx, TEAM) == {ContactKind.CUSTOMER: 4, ContactKind.EMPLOYEE: 1}
+
+
+async def test_the_latest_act_stands_and_the_same_act_counts_once(database: Database) -> None:
+    opt_out = replace(OPT_IN, act=ConsentAct.OPT_OUT, at=AT + timedelta(days=1))
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        stored = await get_contact(tx, TEAM, "C1")
+        assert stored
+        assert await record_consent(tx, stored.id, [opt_out, OPT_IN]) == 2
+        assert await record_consent(tx, stored.id, [opt_out]) == 0
+        assert await record_consent(tx, stored.id, []) == 0
+        assert await list_consents(tx, stored.id) == [opt_out, OPT_IN]
+        assert await tx.fetchval("SELECT act FROM notifier.consent_states") == "opt-out"
+
+
+async def test_a_list_is_made_once_and_takes_each_contact_once(database: Database) -> None:
+    async with database.transaction() as tx:
+        list_id = await ensure_list(tx, TEAM, "visitors")
+        assert await ensure_list(tx, TEAM, "visitors") == list_id
+        for _ in range(2):
+            await write_contacts(tx, TEAM, [row_of(ANNA, KEY)], Columns(fields=frozenset()), list_id=list_id)
+        assert await tx.fetchval("SELECT count(*) FROM notifier.list_members") == 1
+        empty = await write_contacts(tx, TEAM, [], Columns(fields=frozenset()))
+        assert empty.added == 0
