@@ -47,9 +47,7 @@ class Answered:
 _USER = "u.id, u.team_id, u.login, u.name, u.role, u.locale"
 
 
-async def add_user(  # noqa: PLR0913
-    tx: Tx, team_id: int, *, login: str, name: str, role: str, password_hash: str, locale: str
-) -> int:
+async def add_user(tx: Tx, team_id: int, *, login: str, name: str, role: str, password_hash: str, locale: str) -> int:
     """Keep a new user; `Conflict` where the login is taken."""
     identity: int | None = await tx.fetchval(
         """

@@ -4,11 +4,12 @@ import importlib
 import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from notifier.delivery.compose import Composer
+from notifier.delivery.materials import Library
 from notifier.domain.errors import NotFound, ServiceError
 from notifier.settings import Settings
 from notifier.store import clock
@@ -57,7 +58,7 @@ def open_app(settings: Settings) -> FastAPI:
 def _bare_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Notifier",
-        version=version("notifier"),
+        version="1",
         description=_API_WORDS,
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
@@ -81,6 +82,8 @@ def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Be
     app.state.keys = derive_keys(settings.secret)
     app.state.attempts = Attempts(bell.redis)
     app.state.catalogue = Catalogue()
+    app.state.library = Library(database)
+    app.state.composer = Composer(settings.public_url, app.state.keys.links)
 
 
 def _add_service_routes(app: FastAPI) -> None:

@@ -80,7 +80,7 @@ class EventLine:
     source: str
 
 
-async def list_messages(  # noqa: PLR0913
+async def list_messages(
     tx: Tx, team_id: int, run_id: int, *, state: str = "", step: str = "", after: int = 0, limit: int = 50
 ) -> list[MessageLine]:
     """By id, continuing after `after`; an empty state or step means all."""

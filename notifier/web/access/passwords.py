@@ -39,7 +39,7 @@ def _verify(password_hash: str, password: str) -> bool:
         return False
 
 
-async def create_user(  # noqa: PLR0913
+async def create_user(
     tx: Tx, *, login: str, password: str, name: str, role: str = "author", locale: str = "zh-CN", team_id: int = 1
 ) -> int:
     """Add a user and return the number; `InputError` says what is wrong, `Conflict` that the login is taken."""

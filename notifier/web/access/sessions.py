@@ -35,15 +35,15 @@ class Visitor:
         return self.user.role in _MAY_ACT
 
 
-class LoginNeeded(Exception):  # noqa: N818
+class LoginNeeded(Exception):
     """Nobody is logged in; the page sends to the login."""
 
 
-class ForgedForm(Exception):  # noqa: N818
+class ForgedForm(Exception):
     """A form that did not come from our own page."""
 
 
-class NotAllowed(Exception):  # noqa: N818
+class NotAllowed(Exception):
     """The user's role does not allow it."""
 
 

@@ -29,8 +29,8 @@ log = get_logger()
 _WINDOW_S = 900
 _PER_LOGIN = 5
 _PER_ADDRESS = 50
-DEMO_LOGINS = (("anna", "anna-demo", "communications"), ("wei", "wei-demo", "approver"))
-"""The demo's users: login, password, what they do."""
+DEMO_LOGINS = (("lin", "riverside-lin", "author"), ("chen", "riverside-chen", "approver"))
+"""The users `notifier demo` adds: login, password, role."""
 
 
 @router.get("/login")

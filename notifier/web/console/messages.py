@@ -14,7 +14,7 @@ from notifier.store.views import sandbox
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.overview import campaign_titles, list_open_posts
 from notifier.web.console.preview import Shown, show_content
-from notifier.web.console.show import Page, open_page
+from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
 
 router = APIRouter()
@@ -25,14 +25,16 @@ async def show_message(request: Request, visitor: LoggedIn, run_id: int, message
     """Who wrote it, what it said, what became of it."""
     async with open_page(request, visitor) as page:
         facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
-        return page.show(
-            "message.html",
-            message=facts,
-            address=mask_address(facts.address),
-            events=await view.list_events(page.tx, run_id, message_id),
-            shown=await show_content(page, facts),
-            titles=await campaign_titles(page),
-        )
+        events = await view.list_events(page.tx, run_id, message_id)
+        titles = await campaign_titles(page)
+    return page.show(
+        "message.html",
+        message=facts,
+        address=mask_address(facts.address),
+        events=events,
+        shown=await show_content(request, run_id, message_id),
+        titles=titles,
+    )
 
 
 def mask_address(address: str) -> str:
@@ -47,8 +49,8 @@ def mask_address(address: str) -> str:
 async def show_mail(request: Request, visitor: LoggedIn, run_id: int, message_id: int) -> Response:
     """The e-mail alone, for a frame: no scripts, no forms, nothing from elsewhere."""
     async with open_page(request, visitor) as page:
-        facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
-        return mail_answer(await show_content(page, facts))
+        await view.get_message(page.tx, page.team_id, run_id, message_id)
+    return mail_answer(await show_content(request, run_id, message_id))
 
 
 def mail_answer(shown: Shown) -> Response:
@@ -62,20 +64,18 @@ async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: int) -
     """The e-mail the sandbox was given, for a frame."""
     async with open_page(request, visitor) as page:
         item = await sandbox.get_item(page.tx, item_id)
-    return mail_answer(Shown.of(item.content, agrees=None))
+    return mail_answer(Shown.of(item.content))
 
 
 @router.get("/posts")
 async def show_posts(request: Request, visitor: LoggedIn) -> Response:
     """Posts that wait for a person, each with its text."""
     async with open_page(request, visitor) as page:
-        tasks = [(post, await _text_of(page, post.run_id, post.message_id)) for post in await list_open_posts(page)]
+        posts = await list_open_posts(page)
         accounts = {account.key: account for account in await page.catalogue.accounts(page.tx, page.team_id)}
-        return page.show("posts.html", tasks=tasks, accounts=accounts, titles=await campaign_titles(page), problem="")
-
-
-async def _text_of(page: Page, run_id: int, message_id: int) -> Shown:
-    return await show_content(page, await view.get_message(page.tx, page.team_id, run_id, message_id))
+        titles = await campaign_titles(page)
+    tasks = [(post, await show_content(request, post.run_id, post.message_id)) for post in posts]
+    return page.show("posts.html", tasks=tasks, accounts=accounts, titles=titles)
 
 
 @router.post("/posts/{run_id}/{message_id}")

@@ -1,15 +1,15 @@
-"""What a message said: rendered again where that is possible, else as it was kept."""
+"""What a message said, as a page shows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from notifier.domain.links import message_token
+from fastapi import Request
+
+from notifier.delivery.show import show_message
+from notifier.domain.channel import Content, EmailContent
+from notifier.domain.errors import DefinitionError, DefinitionErrors
 from notifier.domain.message import MessageId, RunId
-from notifier.store.views.messages import MessageFacts
-from notifier.store.views.sandbox import find_content
-from notifier.web.access.sessions import state_keys
-from notifier.web.console.show import Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +23,28 @@ class Shown:
     problem: str = ""
 
     @classmethod
-    def of(cls, content: Mapping[str, Any], *, agrees: bool | None) -> Self:
+    def of(cls, content: Mapping[str, Any]) -> Self:
         """Content as it is stored."""
         return cls(
             subject=str(content.get("subject") or ""),
             html=str(content.get("html") or ""),
             text=str(content.get("text") or ""),
-            agrees=agrees,
         )
 
 
-async def show_content(page: Page, message: MessageFacts) -> Shown:
-    """The stored content, else what the sandbox was given; empty where neither is there."""
-    if message.content:
-        return Shown.of(message.content, agrees=True)
-    public_id = message_token(state_keys(page.request).links, RunId(message.run_id), MessageId(message.id))
-    kept = await find_content(page.tx, message.channel, public_id, message.address or message.account)
-    return Shown.of(kept, agrees=None) if kept else Shown()
+async def show_content(request: Request, run_id: int, message_id: int) -> Shown:
+    """The content rendered again; takes a connection of its own, so call it outside a page's transaction."""
+    state = request.app.state
+    try:
+        shown = await show_message(state.database, state.library, state.composer, RunId(run_id), MessageId(message_id))
+    except (DefinitionError, DefinitionErrors) as error:
+        return Shown(problem=str(error))
+    return _read(shown.content, agrees=shown.agrees, problem=shown.problem)
+
+
+def _read(content: Content | None, *, agrees: bool | None, problem: str) -> Shown:
+    if content is None:
+        return Shown(agrees=agrees, problem=problem)
+    if isinstance(content, EmailContent):
+        return Shown(subject=content.subject, html=content.html, text=content.text, agrees=agrees)
+    return Shown(text=content.text, agrees=agrees)

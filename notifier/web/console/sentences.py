@@ -29,6 +29,7 @@ _CONDITIONS = {
     Condition.NOT_ACKNOWLEDGED: "only who has not acknowledged",
     Condition.NOT_ANSWERED: "only who has not answered",
 }
+_NTH = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth"}
 _WEEKDAYS = {
     "MO": "Monday",
     "TU": "Tuesday",
@@ -135,13 +136,13 @@ def _tell_repeat(repeat: str, start: datetime, t: Words) -> str:
             return t("every %(days)s", days=t.listed([t(_WEEKDAYS.get(day, day)) for day in days]))
         case "MONTHLY", "", by_month_day if every == 1:
             return t("every month on day %(day)s", day=by_month_day or start.day)
-        case "MONTHLY", by_day, "" if len(by_day) == 3 and by_day[1:] in _WEEKDAYS:
+        case "MONTHLY", by_day, "" if by_day[:1] in _NTH and by_day[1:] in _WEEKDAYS:
             words = (
-                "every %(every)s months on %(weekday)s number %(nth)s"
+                "every %(every)s months on the %(nth)s %(weekday)s"
                 if every > 1
-                else "every month on %(weekday)s number %(nth)s"
+                else "every month on the %(nth)s %(weekday)s"
             )
-            return t(words, every=every, weekday=t(_WEEKDAYS[by_day[1:]]), nth=by_day[0])
+            return t(words, every=every, weekday=t(_WEEKDAYS[by_day[1:]]), nth=t(_NTH[by_day[0]]))
         case "DAILY", "", "" if every == 1:
             return t("every day")
     return repeat

@@ -53,10 +53,12 @@ class Words:
 
     def moment(self, at: datetime | None) -> str:
         """A day with its time, in the bank's zone."""
-        if at is None:
-            return "–"
+        return "–" if at is None else self.wall(self._local(at))
+
+    def wall(self, at: datetime) -> str:
+        """A day with its time as a clock on the wall shows it, whatever the zone."""
         pattern = "y年M月d日 HH:mm" if self.locale == "zh-CN" else "d MMM y, HH:mm"
-        return dates.format_datetime(self._local(at), pattern, locale=LOCALES[self.locale])
+        return dates.format_datetime(at, pattern, locale=LOCALES[self.locale])
 
     def clock(self, at: datetime) -> str:
         """A time with its seconds."""
