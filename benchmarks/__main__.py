@@ -1,0 +1,127 @@
+"""Measure everything in one run, print a table, write JSON where `BENCH_JSON` names a file."""
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import postfix
+from benchmarks.house import House, open_house
+from benchmarks.stages import measure_email, measure_import, measure_planning, peaks, say
+
+EMAILS, AUDIENCE, IMPORT_ROWS = 16_000, 1_000_000, 200_000
+STAGES = ("email", "plan", "import")
+_KEYS = (
+    "email_per_s",
+    "smtp_source_per_s",
+    "email_ratio",
+    "smtp_source_d_per_s",
+    "plan_rows_per_s",
+    "import_rows_per_s",
+)
+
+
+def main() -> None:
+    """`BENCH_SCALE` makes everything smaller, `BENCH_STAGES` leaves stages out, `BENCH_PROFILE` names a file."""
+    for name in ("DATABASE_URL", "REDIS_URL"):  # tables are emptied: never those of an installation
+        os.environ.pop(name, None)
+    stages = tuple(os.environ.get("BENCH_STAGES", ",".join(STAGES)).split(","))
+    if unknown := set(stages) - set(STAGES):
+        sys.exit(f"BENCH_STAGES: {', '.join(sorted(unknown))} is none of {', '.join(STAGES)}")
+    figures = asyncio.run(_measure(float(os.environ.get("BENCH_SCALE", "1")), stages))
+    print(table(figures))
+    if name := os.environ.get("BENCH_JSON"):
+        Path(name).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+async def _measure(scale: float, stages: tuple[str, ...]) -> dict[str, Any]:
+    began, port = time.monotonic(), postfix.free_port()
+    figures: dict[str, Any] = dict.fromkeys(_KEYS)
+    say("starting PostgreSQL")
+    async with open_house(port) as house:
+        figures |= await _circumstances(house, scale)
+        if "email" in stages and postfix.is_installed():
+            number = _scaled(EMAILS, scale)
+            figures |= await measure_email(house, port, number, profile=os.environ.get("BENCH_PROFILE", ""))
+        elif "email" in stages:
+            figures["email_skipped"] = postfix.MISSING
+        if "plan" in stages:
+            figures |= await measure_planning(house, _scaled(AUDIENCE, scale))
+        if "import" in stages:
+            figures |= await measure_import(house, _scaled(IMPORT_ROWS, scale))
+    return {**figures, "peak_bytes": peaks(figures), "seconds": round(time.monotonic() - began, 1)}
+
+
+async def _circumstances(house: House, scale: float) -> dict[str, Any]:
+    return {
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "scale": scale,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg()[0],
+        "versions": {
+            "python": platform.python_version(),
+            "postgresql": await house.value("SHOW server_version"),
+            "asyncpg": version("asyncpg"),
+            "aiosmtplib": version("aiosmtplib"),
+            "jinja2": version("jinja2"),
+            "postfix": _postfix_version(),
+            "kernel": platform.release(),
+        },
+    }
+
+
+def _postfix_version() -> str | None:
+    if not shutil.which("dpkg-query"):
+        return None
+    asked = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "postfix"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout or None
+
+
+def _scaled(number: int, scale: float) -> int:
+    return max(100, round(number * scale))
+
+
+def table(figures: dict[str, Any]) -> str:
+    """What a person reads."""
+    lines = [f"{figures['cores']} cores, load before {figures['load_before']:.1f}, {figures['seconds']:.0f} s in all"]
+    lines += [f"e-mail {figures['email_skipped']}"] if "email_skipped" in figures else []
+    lines += _rows(figures)
+    lines += [f"  {f'peak memory, {who}':<44}{size / 1e6:>12,.0f} MB" for who, size in figures["peak_bytes"].items()]
+    lines += [
+        f"  {f'processor, {stage}, {who}':<44}{each:>12,.1f} µs each"
+        for stage in STAGES
+        for who, each in figures.get(f"{stage}_cpu_us", {}).items()
+    ]
+    return "\n".join(lines)
+
+
+def _rows(figures: dict[str, Any]) -> list[str]:
+    wanted = (
+        ("email_per_s", "e-mail, first claim to last record", "messages/s"),
+        ("smtp_source_per_s", "smtp-source -s 8, a connection per message", "messages/s"),
+        ("email_ratio", "e-mail / smtp-source", ""),
+        ("smtp_source_d_per_s", "smtp-source -s 8 -d, connections kept", "messages/s"),
+        ("message_bytes", "size of a message", "bytes"),
+        ("plan_rows_per_s", "planning, audience to messages", "messages/s"),
+        ("plan_freeze_s", "  of it freezing the audience", "s"),
+        ("plan_writing_s", "  of it writing messages", "s"),
+        ("import_rows_per_s", "import from CSV", "rows/s"),
+    )
+    return [f"  {title:<44}{_spell(figures[key]):>12} {unit}" for key, title, unit in wanted if figures.get(key)]
+
+
+def _spell(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:,.2f}"
+
+
+if __name__ == "__main__":
+    main()
