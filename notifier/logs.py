@@ -4,12 +4,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
-
-if TYPE_CHECKING:
-    from notifier.settings import Settings
 
 MASK = "***"
 _EMAIL = re.compile(r"[^\s@<>\"'(),;:=\[\]{}]+@(?:[\w-]+\.)+\w{2,}|[^\s@<>\"'(),;:=\[\]{}]+@localhost\b")
@@ -25,8 +22,8 @@ _CONTROL = {ord("\r"): "\\r", ord("\n"): "\\n"} | {code: f"\\x{code:02x}" for co
 EventDict = structlog.typing.EventDict
 
 
-def configure_logs(settings: "Settings") -> None:
-    """Sets up structlog and the standard library's logging: both end in the same lines on stderr."""
+def configure_logs(*, form: str, level: str) -> None:
+    """Sets up structlog and the standard library's logging: both end in the same lines on stderr, "json" or "console"."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,7 +31,7 @@ def configure_logs(settings: "Settings") -> None:
         structlog.processors.format_exc_info,
         mask_event,
     ]
-    is_json = settings.log_format == "json"
+    is_json = form == "json"
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if is_json else _console()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -51,7 +48,7 @@ def configure_logs(settings: "Settings") -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(level.upper())
     for talkative in ("httpx", "httpcore", "asyncio", "twilio"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 

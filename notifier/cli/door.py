@@ -73,14 +73,14 @@ def read_settings(**overrides: object) -> Settings:
     """The settings of a short command: its logs stay quiet. Options that were not given are None."""
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "debug" if settings.log_level == "debug" else "warning"
-    configure_logs(settings.model_copy(update={"log_level": level}))
+    configure_logs(form=settings.log_format, level=level)
     return settings
 
 
 def read_service_settings(**overrides: object) -> Settings:
     """The settings of a process that stays: it logs as told."""
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
-    configure_logs(settings)
+    configure_logs(form=settings.log_format, level=settings.log_level)
     return settings
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import httpx
 import orjson
@@ -32,6 +33,10 @@ STORY_PACE = timedelta(hours=1)
 LIVE_PACE = timedelta(seconds=2)
 """How long customers take on the whole: a page is opened after some of these."""
 
+_BROWSER = {
+    "accept-language": "zh-CN,en;q=0.8",
+    "user-agent": "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/141.0 Mobile Safari/537.36",
+}
 _SEED = 20260323
 _BATCH = 1000
 _VISITS_AT_ONCE = 8
@@ -79,7 +84,7 @@ class Customers:
     def __init__(self, settings: Settings, database: Database, base_url: str, pace: timedelta) -> None:
         self._pace = pace
         self._settings, self._database = settings, database
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=30, headers={"accept-language": "zh-CN"})
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=30, headers=_BROWSER)
         self._secret = settings.secret
         self._visits: list[Visit] = []
         self.answered = self.reported = 0
@@ -173,7 +178,7 @@ class Customers:
         form = read_form(page.text)
         if not form.fields:
             return  # answered already
-        answer = await self._http.post(form.action or visit.path, data=fill_form(form, visit.recipient))
+        answer = await self._http.post(urljoin(visit.path, form.action), data=fill_form(form, visit.recipient))
         answer.raise_for_status()
         self.answered += 1
 

@@ -66,7 +66,9 @@ def open_redis(url: str) -> ArqRedis:
         )
     except ValueError as error:
         raise ServiceError(f"REDIS_URL: {error}") from error
-    return ArqRedis(pool, job_serializer=encode_job, job_deserializer=json.loads)
+    redis = ArqRedis(pool, job_serializer=encode_job, job_deserializer=json.loads)
+    redis.auto_close_connection_pool = True  # the pool is ours alone; arq would leave it open
+    return redis
 
 
 __all__ = ["HOUSE", "JOBS", "Bell", "RedisSettings", "encode_job", "open_bell", "open_redis", "queue_name"]

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composer
 from notifier.delivery.materials import Library
 from notifier.domain.errors import NotFound, ServiceError
@@ -48,6 +49,7 @@ def open_app(settings: Settings) -> FastAPI:
             )
             bell = await stack.enter_async_context(open_bell(settings.redis_url))
             _put_services(app, settings, database, bell)
+            stack.push_async_callback(app.state.accounts.aclose)
             yield
 
     app = _bare_app(settings)
@@ -80,6 +82,7 @@ def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Be
     app.state.database = database
     app.state.bell = bell
     app.state.keys = derive_keys(settings.secret)
+    app.state.accounts = Accounts(settings, database)
     app.state.attempts = Attempts(bell.redis)
     app.state.catalogue = Catalogue()
     app.state.library = Library(database)

@@ -11,7 +11,7 @@ from notifier.settings import load_settings
 async def hold(data_dir: str) -> None:
     """Says the addresses, then waits."""
     settings = load_settings(data_dir=data_dir, secret_key="k" * 32)
-    configure_logs(settings)
+    configure_logs(form="console", level="info")
     async with embedded_services(settings, durable=False) as services:
         sys.stdout.write(f"{services.database_url}\n{services.redis_url}\n")
         sys.stdout.flush()

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from notifier.domain.links import LinkKind, message_token, sign_link
 from notifier.domain.message import MessageId, RunId
 from notifier.logs import MASK, configure_logs, get_logger, mask, mask_event
-from notifier.settings import load_settings
 
 KEY = b"k" * 32
 
@@ -96,7 +95,7 @@ def test_no_text_can_start_a_new_line(text: str) -> None:
 
 
 def test_json_lines_carry_facts_and_no_addresses(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(load_settings(log_format="json", secret_key="k" * 32))
+    configure_logs(form="json", level="info")
     with structlog.contextvars.bound_contextvars(run=202602000001):
         get_logger().info("delivery.sent", to="a@example.com", count=64)
         logging.getLogger("other.library").warning("gave up on %s", "b@example.com\nforged")
@@ -106,7 +105,7 @@ def test_json_lines_carry_facts_and_no_addresses(capsys: pytest.CaptureFixture[s
 
 
 def test_an_exception_is_one_masked_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(load_settings(log_format="json", secret_key="k" * 32))
+    configure_logs(form="json", level="info")
     try:
         raise ValueError("no mailbox a@example.com")
     except ValueError:
@@ -117,7 +116,7 @@ def test_an_exception_is_one_masked_line(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(load_settings(log_level="warning", secret_key="k" * 32))
+    configure_logs(form="console", level="warning")
     get_logger().info("web.started")
     get_logger().warning("web.slowed")
     written = capsys.readouterr().err
