@@ -155,6 +155,7 @@ async def _web(settings: Settings) -> bool:
             timeout_graceful_shutdown=5,  # pages that listen for progress never end by themselves
         )
         server = uvicorn.Server(config)
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         for sign in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises a signal again for whoever had it before; a stop that was asked for is no failure.
             signal.signal(sign, lambda *_: None)
