@@ -146,6 +146,8 @@ class Customers:
             self._visit("opt-out", link[1], one.recipient, now + self._pace * draw.expovariate(1))
 
     def _visit(self, kind: str, path: str, recipient: str, at: datetime) -> None:
+        # Together in steps of the pace: the clock stops for each step, not for each customer.
+        at += self._pace - (at - datetime.min.replace(tzinfo=UTC)) % self._pace
         heapq.heappush(self._visits, Visit(at=at, path=path, recipient=recipient, kind=kind))
 
     async def _pay_visits(self, now: datetime) -> int:
