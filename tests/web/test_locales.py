@@ -1,0 +1,74 @@
+"""Both languages say everything, with the same placeholders."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from notifier.domain.event import EventKind
+from notifier.domain.message import State
+from notifier.domain.purpose import Purpose
+from notifier.web.access.passwords import ROLES
+from notifier.web.console.words import LOCALES, Words, load_catalogue, pick_locale
+
+WEB = Path(__file__).parents[2] / "notifier" / "web"
+_SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*[,)]""")
+_CHOSEN = [
+    *(state.value for state in State),
+    *(purpose.value for purpose in Purpose),
+    *(f"event {kind.value}" for kind in EventKind),
+    *(f"run {state}" for state in ("waiting", "scheduled", "running", "stopped", "ended", "cancelled")),
+    *("email", "sms", "social", *ROLES),
+]
+
+
+def _said() -> set[str]:
+    files = [*(WEB / "pages" / "console").rglob("*.html"), *(WEB / "console").glob("*.py")]
+    return {double or single for file in files for double, single in _SAID.findall(file.read_text())}
+
+
+def _placeholders(text: str) -> set[str]:
+    return set(re.findall(r"%\((\w+)\)s", text))
+
+
+def test_chinese_says_everything() -> None:
+    catalogue = load_catalogue("zh-CN")
+    assert sorted(message for message in {*_said(), *_CHOSEN} if message not in catalogue) == []
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_translation_fills_the_same_places(locale: str) -> None:
+    for message, text in load_catalogue(locale).items():
+        assert _placeholders(message) == _placeholders(text), message
+
+
+def test_english_has_words_for_what_is_chosen_by_a_value() -> None:
+    catalogue = load_catalogue("en")
+    assert [word for word in _CHOSEN if word.startswith(("event ", "run ")) and word not in catalogue] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "locale"),
+    [
+        ("en", "zh-CN", "en"),
+        ("", "en-GB,en;q=0.9", "en"),
+        ("", "zh-TW", "zh-CN"),
+        ("", "de-DE,en;q=0.5", "en"),
+        ("", "fr", "zh-CN"),
+        ("xx", "", "zh-CN"),
+    ],
+)
+def test_language_is_the_chosen_one_else_the_browsers(chosen: str, accepted: str, locale: str) -> None:
+    assert pick_locale(chosen=chosen, accepted=accepted) == locale
+
+
+def test_dates_and_numbers_are_written_as_the_language_writes_them() -> None:
+    at = datetime(2026, 3, 12, 7, 5, tzinfo=UTC)
+    chinese, english = (Words(locale, ZoneInfo("Asia/Shanghai")) for locale in ("zh-CN", "en"))
+    assert (chinese.moment(at), english.moment(at)) == ("2026年3月12日 15:05", "12 Mar 2026, 15:05")
+    assert (chinese.number(1234567), english.percent(87.46)) == ("1,234,567", "87.5%")
+    assert (chinese.span(timedelta(days=2)), english.span(timedelta(weeks=1))) == ("2 天", "1 week")
+    assert english.listed(["a", "b", "c"]) == "a, b and c"
+    assert english.moment(None) == english.percent(None) == "–"
