@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
+from notifier.domain.errors import NotFound
 from notifier.domain.spec import account_from_spec, bank_from_spec, campaign_from_spec
 from notifier.domain.template import Bank
 from notifier.store import definitions as stored
@@ -52,11 +53,11 @@ async def find_bank(tx: Tx, team_id: int) -> Bank:
 
 async def list_campaigns(tx: Tx, team_id: int) -> list[CampaignVersion]:
     """Every campaign in use, by key."""
+    campaigns = await stored.list_latest(tx, team_id, "campaign")
+    if not campaigns:
+        return []
     bank = await find_bank(tx, team_id)
-    return [
-        CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=bank)
-        for found in await stored.list_latest(tx, team_id, "campaign")
-    ]
+    return [CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=bank) for found in campaigns]
 
 
 async def list_accounts(tx: Tx, team_id: int) -> list[Account]:
@@ -65,8 +66,14 @@ async def list_accounts(tx: Tx, team_id: int) -> list[Account]:
 
 
 async def pin(tx: Tx, team_id: int, campaign: Campaign) -> Pinned:
-    """The newest versions of everything the campaign names, and of all accounts."""
-    newest = {(found.kind, found.key): found.id for found in await stored.list_latest(tx, team_id)}
+    """The newest versions of everything the campaign names, and of all accounts; `NotFound` names what is gone."""
+    newest = await stored.list_latest_ids(tx, team_id)
+    wanted = [("bank", "bank"), *(("template", step.template) for step in campaign.steps)]
+    wanted += [("survey", step.survey) for step in campaign.steps if step.survey]
+    wanted += [("account", key) for step in campaign.steps for key in step.accounts]
+    for kind, key in wanted:
+        if (kind, key) not in newest:
+            raise NotFound(f"there is no {kind} {key!r}")
     return Pinned(
         bank=newest["bank", "bank"],
         templates={step.template: newest["template", step.template] for step in campaign.steps},

@@ -36,5 +36,6 @@ async def _move(tx: Tx, run_id: int, act: str, by: str) -> None:
         raise Conflict(f"run {run_id} is {run.state}: it cannot {act}")
     if act == "resume" and run.frozen_at is None:
         target = "scheduled"
+    await runs.gate_claims(tx, run_id)
     await runs.set_run_state(tx, run_id, target)
     await add_audit(tx, run.team_id, actor=by, act=f"run.{act}", subject=f"run:{run_id}", detail={})

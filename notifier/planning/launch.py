@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from notifier.domain.campaign import Campaign, Step
+from notifier.domain.campaign import Campaign, InputType, Step
 from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.inputs import read_inputs, validate_inputs
 from notifier.domain.message import MessageId, RunId
@@ -57,7 +57,9 @@ async def launch_campaign(
     now = await clock.now(tx)
     if at is not None and at < now - timedelta(days=1):
         raise InputError("at", "lies in the past", "Give a time from now on")
-    given = validate_inputs(version.campaign, inputs, version.bank)
+    if audience_list and not await runs.has_list(tx, team_id, audience_list):
+        raise InputError("audience_list", f"there is no list {audience_list!r}", "Import it first")
+    given = await _read_given(tx, version, inputs)
     return await make_run(
         tx, team_id, Launch(version=version, nominal_at=at or now, inputs=given, by=by, audience_list=audience_list)
     )
@@ -89,6 +91,18 @@ async def make_run(tx: Tx, team_id: int, launch: Launch) -> Run:
         tx, team_id, actor=launch.by, act="run.launched", subject=f"run:{run_id}", detail={"campaign": campaign.key}
     )
     return run
+
+
+async def _read_given(tx: Tx, version: CampaignVersion, inputs: Mapping[str, object]) -> dict[str, object]:
+    """The inputs as they are kept; the runs they name exist."""
+    given = validate_inputs(version.campaign, inputs, version.bank)
+    for name, wanted in version.campaign.inputs.items():
+        if wanted.type is InputType.RUN and name in given:
+            try:
+                await runs.get_run(tx, int(str(given[name])))
+            except NotFound as error:
+                raise InputError(name, str(error), "Write the number the run is listed under") from None
+    return given
 
 
 async def run_purpose(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) -> str:
@@ -126,7 +140,7 @@ def _new_step(
         step, nominal_at=run.nominal_at, inputs=inputs, zone=campaign.schedule.zone, bank_zone=bank.zone
     )
     at_contact = starts.tzinfo is None
-    expires = POST_EXPIRES if step.is_post else min(rules.expires, campaign.expires or rules.expires)
+    longest = POST_EXPIRES if step.is_post else rules.expires
     return NewStep(
         step=step.name,
         position=position,
@@ -139,7 +153,7 @@ def _new_step(
         consent=rules.consent.value,
         open_from=None if step.is_post else rules.open_from,
         open_until=None if step.is_post else rules.open_to,
-        expires=expires,
+        expires=min(longest, campaign.expires or longest),
         plan_at=starts.replace(tzinfo=UTC) - LARGEST_OFFSET if at_contact else starts,
         due_at=None if at_contact else starts,
         due_local=starts if at_contact else None,
@@ -153,10 +167,18 @@ async def fill_inputs(tx: Tx, run_id: int, inputs: Mapping[str, object], by: str
     if run.state != "waiting":
         raise Conflict(f"run {run_id} does not wait for inputs: it is {run.state}")
     version = await find_campaign(tx, run.team_id, run.campaign_key)
-    given = validate_inputs(version.campaign, inputs, version.bank)
-    await runs.set_run_inputs(tx, run_id, given, "scheduled")
+    given = await _read_given(tx, version, inputs)
+    pinned = await pin(tx, run.team_id, version.campaign)
+    await runs.set_run_inputs(
+        tx,
+        run_id,
+        given,
+        campaign_id=version.id,
+        pinned=pinned.as_json(),
+        purpose=await run_purpose(tx, version.campaign, given),
+    )
     filled = await runs.get_run(tx, run_id)
-    await write_steps(tx, filled, version, await pin(tx, run.team_id, version.campaign))
+    await write_steps(tx, filled, version, pinned)
     await add_audit(tx, run.team_id, actor=by, act="run.inputs_filled", subject=f"run:{run_id}", detail={})
     return filled
 
@@ -164,9 +186,12 @@ async def fill_inputs(tx: Tx, run_id: int, inputs: Mapping[str, object], by: str
 async def send_one(
     tx: Tx, *, team_id: int, campaign_key: str, external_id: str, inputs: Mapping[str, object], by: str
 ) -> SentOne:
-    """One message of a campaign's first step to one contact, through the standing run of the month."""
+    """One message of a campaign's first step to one contact, through the standing run of the month.
+
+    An apply in the middle of a month begins another standing run, so that what is sent is what is defined now.
+    """
     version = await find_campaign(tx, team_id, campaign_key)
-    given = validate_inputs(version.campaign, inputs, version.bank)
+    given = await _read_given(tx, version, inputs)
     contact = await get_contact(tx, team_id, external_id)
     if contact is None:
         raise NotFound(f"there is no contact {external_id!r}")
@@ -181,16 +206,21 @@ async def send_one(
 
 
 async def _standing_run(tx: Tx, team_id: int, version: CampaignVersion, by: str) -> Run:
-    month = (await clock.now(tx)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    found = await runs.standing_run(tx, team_id, version.campaign.key, month)
-    if found is not None:
-        return found
-    launch = Launch(version=version, nominal_at=month, inputs={}, by=by, kind="standing", state="running")
-    try:
-        async with tx.transaction():
-            return await make_run(tx, team_id, launch)
-    except Conflict:
-        again = await runs.standing_run(tx, team_id, version.campaign.key, month)
-        if again is None:
-            raise
-        return again
+    now = await clock.now(tx)
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    pinned = (await pin(tx, team_id, version.campaign)).as_json()
+    for _ in range(2):
+        newest = await runs.newest_run(tx, team_id, version.campaign.key, "standing")
+        if newest is not None and newest.nominal_at >= month:
+            if newest.state == "stopped":
+                raise Conflict(f"run {newest.id}, to which these messages belong, is stopped: resume it first")
+            if newest.state == "running" and newest.campaign_id == version.id and newest.pinned == pinned:
+                return newest
+            month = now
+        launch = Launch(version=version, nominal_at=month, inputs={}, by=by, kind="standing", state="running")
+        try:
+            async with tx.transaction():
+                return await make_run(tx, team_id, launch)
+        except Conflict:
+            continue  # another request made it at the same moment
+    raise Conflict(f"{version.campaign.key} is being sent by too many at once; ask again")

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from notifier.domain.audience import All, Bindings, InList, Rule
 from notifier.domain.campaign import Campaign, Step
 from notifier.domain.channel import Channel
+from notifier.domain.errors import NotFound, NotifierError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
 from notifier.logs import get_logger
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.store import runs
 from notifier.store.audience import Fragment, compile_rule
-from notifier.store.database import Database, Tx
-from notifier.store.messages.plan import StepPlan, StepRow, finish_step, lock_step, plan_chunk, plan_posts
-from notifier.store.runs import Run
+from notifier.store.database import TRANSIENT, Database, Tx
+from notifier.store.messages.plan import CHUNK, StepPlan, StepRow, finish_step, lock_step, plan_chunk, plan_posts
+from notifier.store.runs import DueStep, Run
 
 log = get_logger()
 _FREEZE_FIRST = 3  # the first free parameter of `freeze_recipients`
@@ -28,35 +29,62 @@ class Planned:
     messages: int
 
 
-async def plan_due(database: Database) -> Planned:
-    """Plan every step whose time has come; resumable, and safe to run twice at once."""
-    async with database.transaction() as tx:
-        due = await runs.list_due_steps(tx)
+async def plan_due(database: Database, *, chunk: int = CHUNK) -> Planned:
+    """Plan every step whose time has come; resumable, and safe to run twice at once.
+
+    What is due is looked up again after each chunk: an emergency does not wait until a large campaign is planned.
+    A step that cannot be planned stops its run with the problem; the others go on.
+    """
+    passed: set[DueStep] = set()
+    done: set[DueStep] = set()
     messages = 0
-    for found in due:
-        messages += await plan_step(database, found.run_id, found.step)
-    return Planned(steps=len(due), messages=messages)
-
-
-async def plan_step(database: Database, run_id: RunId, step_name: str) -> int:
-    """Plan one step in chunks, a transaction each; returns how many messages were written."""
-    written, more = 0, True
-    while more:
+    while True:
         async with database.transaction() as tx:
-            run = await runs.get_run(tx, run_id, lock=True)
-            row = await lock_step(tx, run_id, step_name)
-            if row.state == "planned" or run.state not in {"scheduled", "running"}:
-                return written
-            version = await get_campaign(tx, run.team_id, run.campaign_id)
-            if run.frozen_at is None:
-                await freeze_audience(tx, run, version)
-            step = next(step for step in version.campaign.steps if step.name == step_name)
-            count, more = await _plan_part(tx, run, row, step=step, version=version)
-            if not more:
-                await finish_step(tx, run_id, step_name)
-        written += count
-    log.info("planning.step_planned", run=run_id, step=step_name, messages=written)
+            due = [step for step in await runs.list_due_steps(tx) if step not in passed]
+        if not due:
+            return Planned(steps=len(done), messages=messages)
+        try:
+            written = await plan_part(database, due[0].run_id, due[0].step, chunk=chunk)
+        except TRANSIENT:
+            raise
+        except Exception as error:  # noqa: BLE001 - one run's trouble must not stand before all others
+            await _halt(database, due[0].run_id, error)
+            written = None
+        if written is None:
+            passed.add(due[0])
+        else:
+            done.add(due[0])
+            messages += written
+
+
+async def plan_part(database: Database, run_id: RunId, step_name: str, *, chunk: int = CHUNK) -> int | None:
+    """Plan the next chunk of a step; returns how many messages were written, None where there is nothing to do here."""
+    async with database.transaction() as tx:
+        row = await lock_step(tx, run_id, step_name)
+        if row is None or row.state == "planned":
+            return None
+        run = await runs.get_run(tx, run_id, lock=True)
+        if run.state not in {"scheduled", "running"}:
+            return None
+        version = await get_campaign(tx, run.team_id, run.campaign_id)
+        if run.frozen_at is None:
+            await freeze_audience(tx, run, version)
+        step = next((step for step in version.campaign.steps if step.name == step_name), None)
+        if step is None:
+            raise NotFound(f"the campaign {run.campaign_key} has no step {step_name!r}")
+        written, more = await _plan_chunk(tx, run, row, step=step, version=version, chunk=chunk)
+        if not more:
+            await finish_step(tx, run_id, step_name)
+    log.info("planning.part_planned", run=run_id, step=step_name, messages=written, more=more)
     return written
+
+
+async def _halt(database: Database, run_id: RunId, error: Exception) -> None:
+    problem = str(error) if isinstance(error, NotifierError) else f"unexpected {type(error).__name__}"
+    log.error("planning.run_halted", run=run_id, problem=problem)
+    async with database.transaction() as tx:
+        if (await runs.get_run(tx, run_id, lock=True)).state in {"scheduled", "running"}:
+            await runs.set_run_state(tx, run_id, "stopped", f"could not be planned: {problem}")
 
 
 async def freeze_audience(tx: Tx, run: Run, version: CampaignVersion) -> int:
@@ -74,7 +102,9 @@ def run_audience(campaign: Campaign, run: Run) -> Rule:
     return All((campaign.audience, InList(run.audience_list))) if run.audience_list else campaign.audience
 
 
-async def _plan_part(tx: Tx, run: Run, row: StepRow, *, step: Step, version: CampaignVersion) -> tuple[int, bool]:
+async def _plan_chunk(
+    tx: Tx, run: Run, row: StepRow, *, step: Step, version: CampaignVersion, chunk: int
+) -> tuple[int, bool]:
     if step.is_post:
         return await plan_posts(tx, run, step.name, list(step.accounts)), False
     narrowed = _compile(step.audience, run, version, first=_PLAN_FIRST)
@@ -88,7 +118,7 @@ async def _plan_part(tx: Tx, run: Run, row: StepRow, *, step: Step, version: Cam
         survey_key=step.survey,
         zone=version.bank.zone,
     )
-    return await plan_chunk(tx, run, row, plan)
+    return await plan_chunk(tx, run, row, plan, chunk=chunk)
 
 
 def _compile(rule: Rule, run: Run, version: CampaignVersion, *, first: int) -> Fragment:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from notifier.domain.errors import Conflict
+from notifier.domain.errors import Conflict, NotifierError
 from notifier.domain.inputs import default_inputs
 from notifier.logs import get_logger
 from notifier.planning.catalogue import CampaignVersion, list_campaigns
@@ -26,8 +26,11 @@ async def make_recurring_runs(database: Database, team_id: int = 1) -> int:
         versions = [version for version in await list_campaigns(tx, team_id) if version.campaign.schedule.start]
     made = 0
     for version in versions:
-        async with database.transaction() as tx:
-            made += await _make_next(tx, team_id, version, now)
+        try:
+            async with database.transaction() as tx:
+                made += await _make_next(tx, team_id, version, now)
+        except NotifierError as error:  # its template is gone, say: the other campaigns go on
+            log.error("planning.run_not_made", campaign=version.campaign.key, problem=str(error))
     return made
 
 

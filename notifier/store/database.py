@@ -18,6 +18,17 @@ from notifier.domain.errors import ServiceError
 Tx: TypeAlias = Any
 """A connection inside a transaction (asyncpg); store functions receive it, stages open it."""
 
+TRANSIENT: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+"""What the server or the way to it may raise at any time; the same statement may succeed later."""
+
 _STATEMENT_TIMEOUT_MS = 120_000
 
 

@@ -26,22 +26,36 @@ _COLUMNS = "id, kind, key, version, hash, spec, file"
 _LATEST = f"""
 SELECT {_COLUMNS} FROM (
     SELECT DISTINCT ON (kind, key) {_COLUMNS}, retired_at FROM notifier.definitions
-    WHERE team_id = $1 AND ($2 = '' OR kind = $2) ORDER BY kind, key, version DESC) AS latest
+    WHERE team_id = $1 AND ($2 = '' OR kind = $2) AND ($3 = '' OR key = $3) ORDER BY kind, key, version DESC) AS latest
 WHERE retired_at IS NULL ORDER BY kind, key
 """
 
 
 async def list_latest(tx: Tx, team_id: int, kind: str = "") -> list[Definition]:
     """The newest version of every definition still in use, by kind and key."""
-    return [_read(row) for row in await tx.fetch(_LATEST, team_id, kind)]
+    return [_read(row) for row in await tx.fetch(_LATEST, team_id, kind, "")]
 
 
 async def find_latest(tx: Tx, team_id: int, kind: str, key: str) -> Definition:
     """The newest version in use; `NotFound` names what there is not."""
-    for definition in await list_latest(tx, team_id, kind):
-        if definition.key == key:
-            return definition
-    raise NotFound(f"there is no {kind} {key!r}")
+    row = await tx.fetchrow(_LATEST, team_id, kind, key)
+    if row is None:
+        raise NotFound(f"there is no {kind} {key!r}")
+    return _read(row)
+
+
+async def list_latest_ids(tx: Tx, team_id: int) -> dict[tuple[str, str], int]:
+    """The id of the newest version of every definition still in use, by (kind, key)."""
+    rows = await tx.fetch(
+        """
+        SELECT kind, key, id FROM (
+            SELECT DISTINCT ON (kind, key) kind, key, id, retired_at FROM notifier.definitions
+            WHERE team_id = $1 ORDER BY kind, key, version DESC) AS latest
+        WHERE retired_at IS NULL
+        """,
+        team_id,
+    )
+    return {(row["kind"], row["key"]): row["id"] for row in rows}
 
 
 async def get_definition(tx: Tx, definition_id: int) -> Definition:

@@ -150,6 +150,11 @@ async def get_run(tx: Tx, run_id: int, *, lock: bool = False) -> Run:
     return Run(**dict(row))
 
 
+async def gate_claims(tx: Tx, run_id: int) -> None:
+    """Wait for the claims of this run that are being made and hold up new ones until the transaction ends."""
+    await tx.execute("SELECT pg_advisory_xact_lock($1)", run_id)
+
+
 async def set_run_state(tx: Tx, run_id: int, state: str, problem: str = "") -> None:
     """Move a run; `ended_at` is set with an end."""
     await tx.execute(
@@ -164,9 +169,21 @@ async def set_run_state(tx: Tx, run_id: int, state: str, problem: str = "") -> N
     )
 
 
-async def set_run_inputs(tx: Tx, run_id: int, inputs: Mapping[str, Any], state: str) -> None:
-    """Fill the inputs of a run that waits for them."""
-    await tx.execute("UPDATE notifier.runs SET inputs = $2, state = $3 WHERE id = $1", run_id, inputs, state)
+async def set_run_inputs(
+    tx: Tx, run_id: int, inputs: Mapping[str, Any], *, campaign_id: int, pinned: Mapping[str, Any], purpose: str
+) -> None:
+    """Fill the inputs of a run that waited for them; it goes out as its campaign stands now."""
+    await tx.execute(
+        """
+        UPDATE notifier.runs SET inputs = $2, campaign_id = $3, pinned = $4, purpose = $5, state = 'scheduled'
+        WHERE id = $1
+        """,
+        run_id,
+        inputs,
+        campaign_id,
+        pinned,
+        purpose,
+    )
 
 
 async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run | None:
@@ -183,18 +200,10 @@ async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run 
     return Run(**dict(row)) if row else None
 
 
-async def standing_run(tx: Tx, team_id: int, campaign_key: str, month_start: datetime) -> Run | None:
-    """The run of the month that API sends belong to."""
-    row = await tx.fetchrow(
-        f"""
-        SELECT {_RUN} FROM notifier.runs
-        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND nominal_at = $3
-        """,
-        team_id,
-        campaign_key,
-        month_start,
-    )
-    return Run(**dict(row)) if row else None
+async def has_list(tx: Tx, team_id: int, key: str) -> bool:
+    """Whether there is an imported list of this name."""
+    found = await tx.fetchval("SELECT 1 FROM notifier.lists WHERE team_id = $1 AND key = $2", team_id, key)
+    return found is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,10 +260,16 @@ async def list_runs_to_end(tx: Tx) -> list[RunId]:
     """Running runs whose steps are all planned and that have no open message left."""
     rows = await tx.fetch(
         """
-        SELECT r.id FROM notifier.runs r WHERE r.state = 'running' AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL
+        SELECT r.id FROM notifier.runs r
+        LEFT JOIN LATERAL (
+            SELECT 1 AS found FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued' LIMIT 1) AS queued ON true
+        LEFT JOIN LATERAL (
+            SELECT 1 AS found FROM notifier.messages m WHERE m.run_id = r.id AND m.state IN ('sending', 'uncertain') LIMIT 1
+            ) AS open ON true
+        WHERE r.state = 'running' AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM notifier.run_steps s WHERE s.run_id = r.id AND s.state <> 'planned')
-            AND NOT EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued')
-            AND NOT EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state IN ('sending', 'uncertain'))
+            AND queued.found IS NULL AND open.found IS NULL
+        ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
         """
     )
     return [RunId(row["id"]) for row in rows]

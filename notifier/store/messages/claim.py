@@ -47,10 +47,10 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
     """Running runs that have a message of this lane due now."""
     rows = await tx.fetch(
         """
-        SELECT r.id FROM notifier.runs r WHERE r.state = 'running' AND EXISTS (
+        SELECT r.id FROM notifier.runs r CROSS JOIN LATERAL (
             SELECT 1 FROM notifier.messages m
-            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= notifier.now())
-        ORDER BY r.id
+            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= notifier.now() LIMIT 1) AS due
+        WHERE r.state = 'running' ORDER BY r.id
         """,
         lane,
     )
@@ -59,7 +59,7 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
 
 _CLAIM = """
 WITH due AS (
-    SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.account
+    SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
     FROM notifier.messages m
     WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= notifier.now()
         AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
@@ -68,8 +68,8 @@ WITH due AS (
 known AS (
     SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
         s.consent, w.act AS channel_act, t.act AS topic_act,
-        notifier.next_open(notifier.now(), coalesce(nullif(c.zone, ''), $6), s.open_from, s.open_until) AS open_at,
-        row_number() OVER (PARTITION BY d.step, d.occurrence, d.channel, a.address_key ORDER BY d.id) AS nth
+        notifier.next_open(notifier.now(), notifier.zone_or(c.zone, $6), s.open_from, s.open_until) AS open_at,
+        s.consent = 'obeys-channel-stop' AND $7 AS overridden
     FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
     LEFT JOIN notifier.contacts c ON c.id = d.contact_id
     LEFT JOIN notifier.addresses a ON a.contact_id = d.contact_id AND a.channel = d.channel
@@ -77,25 +77,31 @@ known AS (
     LEFT JOIN notifier.consent_states w ON w.contact_id = d.contact_id AND w.channel = d.channel AND w.topic = ''
     LEFT JOIN notifier.consent_states t ON t.contact_id = d.contact_id AND t.channel = d.channel AND t.topic = s.topic
         AND s.topic <> ''),
-judged AS (
+looked AS (
     SELECT k.*, CASE
         WHEN k.expires_at <= notifier.now() THEN 'expired'
-        WHEN k.account <> '' THEN ''
+        WHEN k.contact_id IS NULL THEN ''  -- a post
         WHEN k.address IS NULL THEN 'no-address'
-        WHEN k.suppressed IN ('invalid', 'hard-bounce', 'erasure') THEN 'suppressed: ' || k.suppressed
-        WHEN k.consent = 'obeys-channel-stop' AND $7 THEN ''
-        WHEN k.suppressed IS NOT NULL THEN 'suppressed: ' || k.suppressed
-        WHEN k.channel_act = 'opt-out' THEN 'opted-out'
+        WHEN k.suppressed IS NOT NULL AND NOT (k.suppressed = 'opt-out' AND k.overridden)
+            THEN 'suppressed: ' || k.suppressed
+        WHEN k.channel_act = 'opt-out' AND NOT k.overridden THEN 'opted-out'
         WHEN k.topic_act = 'opt-out' AND k.consent <> 'obeys-channel-stop' THEN 'opted-out'
         WHEN k.consent = 'needs-opt-in' AND k.channel_act IS DISTINCT FROM 'opt-in'
             AND k.topic_act IS DISTINCT FROM 'opt-in' THEN 'no-consent'
         WHEN k.open_at > notifier.now() AND k.open_at >= k.expires_at THEN 'expired'
         WHEN k.open_at > notifier.now() THEN 'quiet-hours'
-        WHEN k.nth > 1 OR EXISTS (SELECT 1 FROM notifier.messages o
-            WHERE o.run_id = $1 AND o.step = k.step AND o.occurrence = k.occurrence AND o.channel = k.channel
-                AND o.address_key = k.address_key AND o.id <> k.id) THEN 'duplicate-address'
-        ELSE '' END AS verdict
+        ELSE '' END AS alone
     FROM known k),
+-- Of the messages that may go, the first to an address goes; each request of the API is a message of its own.
+judged AS (
+    SELECT l.*, CASE
+        WHEN l.alone = '' AND l.contact_id IS NOT NULL AND l.inputs IS NULL AND (
+            row_number() OVER (PARTITION BY l.step, l.occurrence, l.channel, l.address_key, l.alone ORDER BY l.id) > 1
+            OR EXISTS (SELECT 1 FROM notifier.messages o
+                WHERE o.run_id = $1 AND o.step = l.step AND o.occurrence = l.occurrence AND o.channel = l.channel
+                    AND o.address_key = l.address_key AND o.inputs IS NULL AND o.id <> l.id)) THEN 'duplicate-address'
+        ELSE l.alone END AS verdict
+    FROM looked l),
 lease AS (
     INSERT INTO notifier.claims (worker, run_id, ids, alive_until)
     SELECT $8, $1, array_agg(id), now() + make_interval(secs => $9) FROM judged WHERE verdict = '' HAVING count(*) > 0
@@ -133,7 +139,7 @@ SELECT v.id, v.step, v.channel, v.occurrence, v.attempts, v.account, v.address, 
 FROM moved v LEFT JOIN notifier.invitations i ON i.run_id = $1 AND i.message_id = v.id
 ORDER BY v.due_at, v.id
 """
-_RACES = 3
+_RACES = 5
 
 
 async def claim_batch(
@@ -152,6 +158,7 @@ async def claim_batch(
     Refuses, expires and defers what may not go now. `override_opt_out`: an emergency of a bank that allows it.
     """
     due_at, message_id = after or (None, 0)
+    await tx.execute("SELECT pg_advisory_xact_lock_shared($1)", run_id)  # a stop waits for it, see `gate_claims`
     for race in range(_RACES):
         try:
             async with tx.transaction():
@@ -168,7 +175,7 @@ async def claim_batch(
                     float(LEASE_S),
                 )
             break
-        except asyncpg.UniqueViolationError:
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             # Two workers claimed the same address at the same moment; the loser sees the winner's row next time.
             if race == _RACES - 1:
                 raise
@@ -201,6 +208,25 @@ def _read_batch(run_id: RunId, rows: list[Any]) -> Batch:
         settled=len(rows) - len(taken),
         cursor=(rows[-1]["due_at"], rows[-1]["id"]) if rows else None,
     )
+
+
+async def may_still_go(tx: Tx, run_id: RunId, claim_id: int, message_id: MessageId) -> bool:
+    """Whether nothing happened to a claimed message since its claim: no stop, expiry, opt-out, block or lost lease."""
+    found = await tx.fetchval(
+        """
+        SELECT 1 FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
+        WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
+            AND m.expires_at > notifier.now()
+            AND NOT EXISTS (SELECT 1 FROM notifier.suppressions s
+                WHERE s.team_id = m.team_id AND s.address_key = m.address_key AND s.at >= m.claimed_at)
+            AND NOT EXISTS (SELECT 1 FROM notifier.consents o
+                WHERE o.contact_id = m.contact_id AND o.act = 'opt-out' AND o.recorded_at >= m.claimed_at)
+        """,
+        run_id,
+        message_id,
+        claim_id,
+    )
+    return found is not None
 
 
 async def extend_lease(tx: Tx, claim_id: int) -> bool:

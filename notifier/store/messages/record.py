@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from notifier.domain.message import MessageId, RunId, State
@@ -44,14 +45,15 @@ moved AS (
             WHEN r.state = 'queued' AND notifier.now() + make_interval(secs => r.again_s) >= m.expires_at THEN 'expired'
             ELSE r.state END,
         reason = CASE WHEN h.before = 'sending' AND r.state IN ('failed', 'uncertain') THEN r.reason ELSE m.reason END,
-        due_at = CASE WHEN r.state = 'queued' THEN notifier.now() + make_interval(secs => r.again_s) ELSE m.due_at END,
-        address_key = CASE WHEN r.state = 'queued' THEN NULL ELSE m.address_key END,
+        due_at = CASE WHEN h.before = 'sending' AND r.state = 'queued'
+            THEN notifier.now() + make_interval(secs => r.again_s) ELSE m.due_at END,
+        address_key = CASE WHEN h.before = 'sending' AND r.state = 'queued' THEN NULL ELSE m.address_key END,
         provider_ref = CASE WHEN r.provider_ref <> '' THEN r.provider_ref ELSE m.provider_ref END,
         post_url = CASE WHEN r.post_url <> '' THEN r.post_url ELSE m.post_url END,
         account = CASE WHEN r.account <> '' THEN r.account ELSE m.account END,
         locale = CASE WHEN r.locale <> '' THEN r.locale ELSE m.locale END,
         parts = coalesce(r.parts, m.parts), content_hash = coalesce(r.content_hash, m.content_hash),
-        renderer = nullif(r.renderer, ''), content = coalesce(r.content, m.content),
+        renderer = coalesce(nullif(r.renderer, ''), m.renderer), content = coalesce(r.content, m.content),
         accepted_at = CASE WHEN r.state = 'accepted' THEN coalesce(m.accepted_at, notifier.now()) ELSE m.accepted_at END,
         claim_id = CASE WHEN r.state = 'uncertain' THEN m.claim_id END,
         changed_at = notifier.now()
@@ -60,7 +62,8 @@ moved AS (
         h.address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
 noted AS (
     INSERT INTO notifier.events (run_id, message_id, event_key, kind, code, reason)
-    SELECT $1, id, told_state || ':' || attempts, CASE told_state WHEN 'queued' THEN 'deferred' ELSE told_state END,
+    SELECT $1, id, told_state || ':' || attempts,
+        CASE WHEN told_state <> 'queued' THEN told_state WHEN state = 'expired' THEN 'expired' ELSE 'deferred' END,
         code, told_reason
     FROM moved ON CONFLICT DO NOTHING),
 counted AS (
@@ -80,6 +83,8 @@ SELECT count(*) FROM moved
 
 async def record_receipts(tx: Tx, run_id: RunId, claim_id: int, receipts: Sequence[Receipt]) -> int:
     """Record a whole batch and free its lease; returns how many rows the claim still held (the fence)."""
+    # The sweep takes the lease first too: in this order neither waits for the other.
+    await tx.execute("SELECT 1 FROM notifier.claims WHERE id = $1 FOR UPDATE", claim_id)
     count: int = await tx.fetchval(
         _RECORD,
         run_id,
@@ -128,7 +133,7 @@ held AS (
     SELECT m.run_id, m.id, m.state AS before, 'uncertain' AS next, 'the worker died' AS why
     FROM dead d CROSS JOIN LATERAL unnest(d.ids) AS one(id)
     JOIN notifier.messages m ON m.run_id = d.run_id AND m.id = one.id
-    WHERE m.state = 'sending' AND m.claim_id = d.id ORDER BY m.id FOR UPDATE OF m),
+    WHERE m.state = 'sending' AND m.claim_id = d.id ORDER BY m.run_id, m.id FOR UPDATE OF m),
 """
     + _MOVE_MANY
 )
@@ -144,21 +149,49 @@ _SETTLE = (
     """
 WITH held AS (
     SELECT m.run_id, m.id, m.state AS before,
-        CASE WHEN m.expires_at <= notifier.now() THEN 'expired' ELSE 'queued' END AS next, 'sent again' AS why
+        CASE WHEN m.expires_at <= notifier.now() THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
+            ELSE 'queued' END AS next,
+        CASE WHEN m.expires_at <= notifier.now() THEN 'still in doubt when its time ran out'
+            WHEN r.state = 'cancelled' THEN 'stopped by a person' ELSE 'sent again' END AS why
     FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
     JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
-    WHERE r.state IN ('running', 'stopped') AND m.state = 'uncertain' AND m.account = ''
+    WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND m.contact_id IS NOT NULL
         AND (s.in_doubt = 'resend' OR
             (s.in_doubt = 'reconcile-then-resend' AND m.changed_at < notifier.now() - $1::interval))
+        AND (m.expires_at <= notifier.now() OR $2 > (SELECT count(*) FROM notifier.events e
+            WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.event_key LIKE 'queued:settled:%'))
     ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
 """
     + _MOVE_MANY
 )
 
 
-async def settle_uncertain(tx: Tx, patience: Any) -> int:
-    """Queue again what its purpose allows to resend; the rest waits for a callback or a person."""
-    count: int = await tx.fetchval(_SETTLE, patience)
+RESENDS = 3
+"""How often a message in doubt goes again: what leaves a doubt each time must not do so until it expires."""
+
+
+async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
+    """Queue again what its purpose allows to resend; the rest waits for a callback, a person or its expiry."""
+    count: int = await tx.fetchval(_SETTLE, patience, RESENDS)
+    return count
+
+
+_LEFT = (
+    """
+WITH held AS (
+    SELECT m.run_id, m.id, m.state AS before, 'cancelled' AS next, 'stopped by a person' AS why
+    FROM notifier.runs r CROSS JOIN LATERAL (
+        SELECT q.run_id, q.id, q.state FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
+        ORDER BY q.id LIMIT 1000 FOR UPDATE SKIP LOCKED) AS m
+    WHERE r.state = 'cancelled' AND r.ended_at > notifier.now() - interval '2 days'),
+"""
+    + _MOVE_MANY
+)
+
+
+async def cancel_left_over(tx: Tx) -> int:
+    """Cancel what came back to be sent again after its run was cancelled; returns how many."""
+    count: int = await tx.fetchval(_LEFT)
     return count
 
 

@@ -18,6 +18,15 @@ CREATE FUNCTION notifier.local_to_utc(local timestamp, zone text) RETURNS timest
     END
 $$;
 
+-- The zone, or the fallback where it is empty or this server does not know it: one contact's must not stop a batch.
+CREATE FUNCTION notifier.zone_or(zone text, fallback text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF zone IS NULL OR zone = '' THEN RETURN fallback; END IF;
+    PERFORM pg_catalog.now() AT TIME ZONE zone;
+    RETURN zone;
+EXCEPTION WHEN invalid_parameter_value THEN RETURN fallback;
+END $$;
+
 -- The first moment at or after `at` when the window from..until is open in the zone; no window: always open.
 CREATE FUNCTION notifier.next_open(at timestamptz, zone text, open_from time, open_until time)
 RETURNS timestamptz LANGUAGE sql STABLE AS $$
@@ -300,7 +309,7 @@ CREATE TABLE notifier.messages (
 CREATE INDEX messages_queued ON notifier.messages (run_id, lane, due_at, id) WHERE state = 'queued';
 CREATE INDEX messages_open ON notifier.messages (run_id, state) WHERE state IN ('sending', 'uncertain');
 CREATE UNIQUE INDEX messages_address ON notifier.messages (run_id, step, occurrence, channel, address_key)
-    WHERE address_key IS NOT NULL;
+    WHERE address_key IS NOT NULL AND inputs IS NULL;  -- each request of the API is a message of its own
 
 CREATE TABLE notifier.events (
     run_id bigint NOT NULL,
