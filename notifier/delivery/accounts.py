@@ -35,8 +35,9 @@ class Accounts:
         if definition_id not in self._open:
             async with self._database.transaction() as tx:
                 found = await stored.get_definition(tx, definition_id)
-            account = account_from_spec(found.spec)
-            self._open.setdefault(definition_id, (account, self._provider(account)))
+            if definition_id not in self._open:  # another task may have opened it meanwhile
+                account = account_from_spec(found.spec)
+                self._open[definition_id] = account, self._provider(account)
         return self._open[definition_id]
 
     async def latest(self) -> Mapping[str, Provider]:

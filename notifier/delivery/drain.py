@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,21 +14,35 @@ from notifier.delivery.keys import derive_keys
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
-from notifier.domain.errors import Fault, InputError, NeverAgain, OutcomeUnknown, RenderError, TryAgain
-from notifier.domain.message import RunId, State
+from notifier.domain.errors import Fault, InputError, NeverAgain, NotifierError, OutcomeUnknown, RenderError, TryAgain
+from notifier.domain.message import MessageId, RunId, State
 from notifier.domain.purpose import RULES, InDoubt, Purpose
 from notifier.logs import get_logger
 from notifier.providers.base import Provider
 from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
-from notifier.store.database import Database
-from notifier.store.messages.claim import BATCH, Batch, Claimed, claim_batch, list_lane_runs
+from notifier.store.database import TRANSIENT, Database
+from notifier.store.messages.claim import (
+    BATCH,
+    LEASE_S,
+    Batch,
+    Claimed,
+    claim_batch,
+    extend_lease,
+    list_lane_runs,
+    may_still_go,
+)
 from notifier.store.messages.record import Receipt, record_receipts
+from notifier.store.runs import get_run, set_run_state
 from notifier.store.targets import keep_targets
 
 log = get_logger()
 _LANE_PURPOSE = {rules.lane: purpose for purpose, rules in RULES.items()}
+_RESENT = {InDoubt.RESEND, InDoubt.RECONCILE_THEN_RESEND}
 _SENDER_FAULT_WAIT_S = 300.0
+_TRUST_CLAIM_S = 1.0  # what waits longer for its turn is looked at again before the wire
+_RECORD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REMEMBERED_TARGETS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +52,17 @@ class Drained:
     sent: int
     settled: int
     more: bool
+
+
+@dataclass(slots=True)
+class _Wire:
+    """One batch on its way out, and what is known of each message should it stop here."""
+
+    batch: Batch
+    materials: RunMaterials
+    lane: int
+    receipts: dict[MessageId, Receipt]
+    claimed_s: float = field(default_factory=time.monotonic)
 
 
 class Sender:
@@ -49,13 +75,19 @@ class Sender:
         self._settings = settings
         self._composer = Composer(settings.public_url, derive_keys(settings).links)
         self._targets: dict[str, int] = {}
+        self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
+        self._is_stopping = False
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more; what is claimed goes out."""
+        self._is_stopping = True
 
     async def aclose(self) -> None:
         """Close the providers."""
         await self.accounts.aclose()
 
     async def drain_lane(self, lane: int, *, budget_s: float = 5.0) -> Drained:
-        """Send what is due in a lane, run by run, for at most about `budget_s` seconds."""
+        """Send what is due in a lane, each run its share of about `budget_s` seconds."""
         ends = time.monotonic() + budget_s
         sent = settled = 0
         while True:
@@ -65,22 +97,43 @@ class Sender:
                 return Drained(sent=sent, settled=settled, more=False)
             progress = 0
             for run_id in run_ids:
-                one = await self._drain_run(run_id, lane, ends)
+                share_ends = min(ends, time.monotonic() + budget_s / len(run_ids))
+                one = await self._try_run(run_id, lane, share_ends)
                 sent, settled, progress = sent + one.sent, settled + one.settled, progress + one.sent + one.settled
-            if time.monotonic() >= ends or not progress:
+            if time.monotonic() >= ends or not progress or self._is_stopping:
                 return Drained(sent=sent, settled=settled, more=bool(progress))
 
-    async def _drain_run(self, run_id: RunId, lane: int, ends: float) -> Drained:
-        materials = await self.library.get(run_id)
+    async def _try_run(self, run_id: RunId, lane: int, ends: float) -> Drained:
+        """One run's trouble is its own: the others of the lane go on."""
+        try:
+            materials = await self.library.get(run_id)
+        except NotifierError as error:
+            await self._halt(run_id, str(error))
+            return Drained(sent=0, settled=0, more=False)
+        try:
+            return await self._drain_run(run_id, lane, ends, materials)
+        except TRANSIENT:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stand before other runs
+            log.error("delivery.run_failed", run=run_id, lane=lane, error=type(error).__name__)
+            return Drained(sent=0, settled=0, more=False)
+
+    async def _halt(self, run_id: RunId, problem: str) -> None:
+        log.error("delivery.run_halted", run=run_id, problem=problem)
+        async with self.database.transaction() as tx:
+            if (await get_run(tx, run_id, lock=True)).state == "running":
+                await set_run_state(tx, run_id, "stopped", problem)
+
+    async def _drain_run(self, run_id: RunId, lane: int, ends: float, materials: RunMaterials) -> Drained:
         after = None
         sent = settled = 0
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and not self._is_stopping:
             batch = await self._claim(run_id, lane, materials, after)
             if batch.cursor is None:
                 return Drained(sent=sent, settled=settled, more=False)
             after, settled = batch.cursor, settled + batch.settled
             if batch.messages:
-                await self._deliver(batch, materials)
+                await self._deliver(batch, materials, lane)
                 sent += len(batch.messages)
         return Drained(sent=sent, settled=settled, more=True)
 
@@ -88,7 +141,7 @@ class Sender:
         self, run_id: RunId, lane: int, materials: RunMaterials, after: tuple[datetime, int] | None
     ) -> Batch:
         purpose = _LANE_PURPOSE[lane]
-        limit = BATCH if RULES[purpose].in_doubt is not InDoubt.ASK else self._settings.worker_concurrency
+        limit = BATCH if RULES[purpose].in_doubt in _RESENT else min(BATCH, self._settings.worker_concurrency)
         async with self.database.transaction() as tx:
             return await claim_batch(
                 tx,
@@ -101,18 +154,46 @@ class Sender:
                 after=after,
             )
 
-    async def _deliver(self, batch: Batch, materials: RunMaterials) -> None:
-        composed = {message.id: self._compose(message, materials) for message in batch.messages}
-        await self._learn_targets([one for one in composed.values() if isinstance(one, Composed)], materials)
-        receipts = await asyncio.gather(
-            *(self._hand_over(message, composed[message.id], materials) for message in batch.messages)
-        )
-        async with self.database.transaction() as tx:
-            held = await record_receipts(tx, batch.run_id, batch.claim_id, receipts)
+    async def _deliver(self, batch: Batch, materials: RunMaterials, lane: int) -> None:
+        """Hand a batch over; what is known of each message is recorded also where this is cancelled."""
+        wire = _Wire(batch, materials, lane, {message.id: _not_begun(message) for message in batch.messages})
+        lease = asyncio.create_task(self._keep_lease(batch))
+        try:
+            composed = {message.id: self._compose(message, materials) for message in batch.messages}
+            await self._learn_targets([one for one in composed.values() if isinstance(one, Composed)], materials)
+            async with asyncio.TaskGroup() as group:
+                for message in batch.messages:
+                    group.create_task(self._hand_over(message, composed[message.id], wire))
+        finally:
+            lease.cancel()
+            await asyncio.shield(self._record(batch, list(wire.receipts.values())))
+
+    async def _keep_lease(self, batch: Batch) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 4)
+            try:
+                async with self.database.transaction() as tx:
+                    if not await extend_lease(tx, batch.claim_id):
+                        return
+            except TRANSIENT as error:
+                log.warning("delivery.lease_not_extended", claim=batch.claim_id, error=type(error).__name__)
+
+    async def _record(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+        """Receipts are precious: what is not recorded is in doubt. So the database gets some time to come back."""
+        for wait_s in (*_RECORD_AGAIN_S, None):
+            try:
+                async with self.database.transaction() as tx:
+                    held = await record_receipts(tx, batch.run_id, batch.claim_id, receipts)
+                break
+            except TRANSIENT as error:
+                if wait_s is None:
+                    raise
+                log.warning("delivery.record_failed", run=batch.run_id, error=type(error).__name__)
+                await asyncio.sleep(wait_s)
         if held != len(receipts):
             log.warning("delivery.lease_lost", run=batch.run_id, claim=batch.claim_id, lost=len(receipts) - held)
 
-    def _compose(self, message: Claimed, materials: RunMaterials) -> Composed | RenderError:
+    def _compose(self, message: Claimed, materials: RunMaterials) -> Composed | Receipt:
         source = Source(
             id=message.id,
             channel=Channel(message.channel),
@@ -124,28 +205,64 @@ class Sender:
         try:
             return self._composer.render(source, materials)
         except RenderError as error:
-            return error
+            return _not_rendered(message, str(error))
+        except Exception as error:  # noqa: BLE001 - one message that cannot be made must not hold up its batch
+            log.error("delivery.compose_failed", message=message.id, error=type(error).__name__)
+            return _not_rendered(message, f"unexpected {type(error).__name__}")
 
     async def _learn_targets(self, composed: Sequence[Composed], materials: RunMaterials) -> None:
         unknown = self._composer.targets(composed, materials.bank.link_domains) - self._targets.keys()
         if unknown:
             async with self.database.transaction() as tx:
-                self._targets |= await keep_targets(tx, 1, unknown)
+                found = await keep_targets(tx, materials.team_id, unknown)
+            # A new mapping, not a cleared one: batches on the wire still look theirs up.
+            self._targets = {**(self._targets if len(self._targets) < _REMEMBERED_TARGETS else {}), **found}
 
-    async def _hand_over(self, message: Claimed, composed: Composed | RenderError, materials: RunMaterials) -> Receipt:
-        if isinstance(composed, RenderError):
-            return Receipt(id=message.id, state=State.FAILED, reason=f"not rendered: {composed}", code="render")
-        key = message.account or materials.first_account.get(Channel(message.channel), "")
+    async def _hand_over(self, message: Claimed, composed: Composed | Receipt, wire: "_Wire") -> None:
+        if isinstance(composed, Receipt):
+            wire.receipts[message.id] = composed
+            return
+        key = message.account or wire.materials.first_account.get(Channel(message.channel), "")
+        if key not in wire.materials.accounts:
+            wire.receipts[message.id] = _wait(message, f"no account carries {message.channel}")
+            return
         try:
-            account, provider = await self.accounts.get(materials.accounts[key])
-            outgoing = self._outgoing(message, composed, materials, account)
-        except KeyError:
-            return _wait(message, f"no account carries {message.channel}")
+            account, provider = await self.accounts.get(wire.materials.accounts[key])
+            outgoing = self._outgoing(message, composed, wire.materials, account)
         except InputError as error:
-            return _wait(message, str(error))
+            wire.receipts[message.id] = _wait(message, str(error))
         except RenderError as error:
-            return Receipt(id=message.id, state=State.FAILED, reason=f"not rendered: {error}", code="render")
-        facts = {
+            wire.receipts[message.id] = _not_rendered(message, str(error))
+        except TRANSIENT:
+            raise
+        except Exception as error:  # noqa: BLE001 - see `_compose`
+            log.error("delivery.compose_failed", message=message.id, error=type(error).__name__)
+            wire.receipts[message.id] = _not_rendered(message, f"unexpected {type(error).__name__}")
+        else:
+            facts = self._facts(message, composed, wire.materials, account)
+            async with self._gate(account.key, wire.lane, provider):
+                await self._send(message, outgoing, provider, facts, wire)
+
+    def _gate(self, account: str, lane: int, provider: Provider) -> AbstractAsyncContextManager[object]:
+        """As many as the account has connections, per lane, so that none waits inside the provider unseen."""
+        if provider.capabilities.idempotent:
+            return nullcontext()
+        return self._gates.setdefault((account, lane), asyncio.Semaphore(self._settings.worker_concurrency))
+
+    async def _send(
+        self, message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any], wire: "_Wire"
+    ) -> None:
+        if time.monotonic() - wire.claimed_s > _TRUST_CLAIM_S:
+            async with self.database.transaction() as tx:
+                if not await may_still_go(tx, wire.batch.run_id, wire.batch.claim_id, message.id):
+                    return  # back to the queue: the next claim says why it may not go
+        wire.receipts[message.id] = Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut")
+        wire.receipts[message.id] = await _send(message, outgoing, provider, facts)
+
+    def _facts(
+        self, message: Claimed, composed: Composed, materials: RunMaterials, account: Account
+    ) -> Mapping[str, Any]:
+        return {
             "id": message.id,
             "account": account.key,
             "locale": composed.locale,
@@ -154,7 +271,6 @@ class Sender:
             "renderer": str(RENDERER_VERSION),
             "content": asdict(composed.content) if self._keeps(message, materials) else None,
         }
-        return await _send(outgoing, provider, facts)
 
     def _keeps(self, message: Claimed, materials: RunMaterials) -> bool:
         step = materials.steps[message.step]
@@ -173,7 +289,7 @@ class Sender:
             reply_to=bank.reply_to,
             content=content,
             callback_url=f"{self._settings.public_url}/hooks/{account.provider}/{account.key}",
-            validity_s=int((message.expires_at - message.claimed_at).total_seconds()),
+            validity_s=max(1, int((message.expires_at - message.claimed_at).total_seconds())),
         )
         if not isinstance(content, EmailContent):
             return outgoing
@@ -183,20 +299,38 @@ class Sender:
         )
 
 
-async def _send(outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any]) -> Receipt:
+async def _send(message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any]) -> Receipt:
     try:
         taken = await provider.send(outgoing)
     except TryAgain as error:
         wait = error.after_s if error.fault is not Fault.SENDER else max(error.after_s, _SENDER_FAULT_WAIT_S)
-        return Receipt(**facts, state=State.QUEUED, reason=error.reason, code=error.code, again_s=wait)
+        again_s = max(wait, _least_wait_s(message))
+        return Receipt(**facts, state=State.QUEUED, reason=error.reason, code=error.code, again_s=again_s)
     except NeverAgain as error:
         suppress = error.fault is Fault.RECIPIENT
         return Receipt(**facts, state=State.FAILED, reason=error.reason, code=error.code, suppress=suppress)
     except OutcomeUnknown as error:
         return Receipt(**facts, state=State.UNCERTAIN, reason=error.reason, code=error.code)
+    except Exception as error:  # noqa: BLE001 - against its contract; it may have sent, so this is in doubt
+        log.error("delivery.provider_failed", provider=provider.name, error=type(error).__name__)
+        reason = f"unexpected {type(error).__name__}"
+        return Receipt(**facts, state=State.UNCERTAIN, reason=reason, code="unexpected")
     return Receipt(
         **facts, state=State.ACCEPTED, reason=taken.detail, provider_ref=taken.provider_ref, post_url=taken.url
     )
+
+
+def _least_wait_s(message: Claimed) -> float:
+    """Whatever the provider says: 2, 4, 8 … seconds, at most 5 minutes, so that no message spins."""
+    return min(2.0 ** min(message.attempts, 10), _SENDER_FAULT_WAIT_S)
+
+
+def _not_begun(message: Claimed) -> Receipt:
+    return Receipt(id=message.id, state=State.QUEUED, reason="given back before it was sent", code="given-back")
+
+
+def _not_rendered(message: Claimed, problem: str) -> Receipt:
+    return Receipt(id=message.id, state=State.FAILED, reason=f"not rendered: {problem}", code="render")
 
 
 def _wait(message: Claimed, reason: str) -> Receipt:

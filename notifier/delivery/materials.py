@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign, Step
 from notifier.domain.channel import Channel
+from notifier.domain.errors import NotFound
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
 from notifier.domain.purpose import Purpose
@@ -43,6 +44,7 @@ class RunMaterials:
     """One run, ready to render."""
 
     run_id: RunId
+    team_id: int
     campaign: Campaign
     bank: Bank
     inputs: Mapping[str, object] = field(repr=False)
@@ -83,12 +85,13 @@ class Library:
         ]
         return RunMaterials(
             run_id=run_id,
+            team_id=run.team_id,
             campaign=campaign,
             bank=bank,
             inputs=read_inputs(campaign, run.inputs),
             steps={
                 facts.step: StepMaterials(
-                    step=next(step for step in campaign.steps if step.name == facts.step),
+                    step=_step(campaign, facts.step),
                     template=await self._template(tx, facts.template_id, bank_id, bank),
                     survey=await _survey(tx, facts.survey_id),
                     purpose=Purpose(facts.purpose),
@@ -106,6 +109,13 @@ class Library:
             spec = (await stored.get_definition(tx, template_id)).spec
             self._templates[key] = compile_template(template_from_spec(spec), bank)
         return self._templates[key]
+
+
+def _step(campaign: Campaign, name: str) -> Step:
+    for step in campaign.steps:
+        if step.name == name:
+            return step
+    raise NotFound(f"the campaign {campaign.key} has no step {name!r}")
 
 
 async def _survey(tx: Tx, survey_id: int | None) -> Survey | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from notifier.logs import get_logger
 from notifier.store.database import Database
-from notifier.store.messages.record import settle_uncertain, sweep_dead_claims
+from notifier.store.messages.record import cancel_left_over, settle_uncertain, sweep_dead_claims
 
 log = get_logger()
 RECONCILE_FOR = timedelta(minutes=5)
@@ -26,6 +26,8 @@ async def settle_doubts(database: Database) -> Settled:
         in_doubt = await sweep_dead_claims(tx)
     async with database.transaction() as tx:
         resent = await settle_uncertain(tx, RECONCILE_FOR)
+    async with database.transaction() as tx:
+        await cancel_left_over(tx)
     if in_doubt or resent:
         log.warning("delivery.doubts_settled", in_doubt=in_doubt, resent=resent)
     return Settled(in_doubt=in_doubt, resent=resent)
