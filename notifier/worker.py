@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from arq.worker import Function, Worker, func
@@ -35,6 +35,8 @@ HOUSEKEEPING_S = 30.0
 _GRACE_S = 30
 _RECONNECT_S = 1.0
 _CALLBACKS = 1000
+_ROUND_S = 1.0
+_LONGEST_JOB_S = 3600  # a drain ends by itself; cutting it off while a server is slow would leave doubts
 
 
 class Work:
@@ -45,9 +47,13 @@ class Work:
         self._links_key = derive_keys(settings).links
         self._kept_house_at = 0.0
 
-    async def drain(self, lane: int) -> None:
+    def stop_claiming(self) -> None:
+        """Nothing new is begun; what is on the wire ends."""
+        self._sender.stop_claiming()
+
+    async def drain(self, lane: int, *, budget_s: float = 5.0) -> None:
         """Send what is due in a lane; rings again where time ran out first."""
-        drained = await self._sender.drain_lane(lane)
+        drained = await self._sender.drain_lane(lane, budget_s=budget_s)
         if drained.sent:
             log.info("worker.lane_drained", lane=lane, sent=drained.sent, settled=drained.settled)
         if drained.more:
@@ -61,13 +67,13 @@ class Work:
             pass
 
     async def tick(self) -> None:
-        """The clock: recurring runs, steps that are due, doubts, ends; then rings every lane with work."""
-        await self._keep_house()
+        """The clock: doubts, recurring runs, steps that are due, ends. The trouble of one does not stop the others."""
+        await _on_its_own("keep_house", self._keep_house())
+        await _on_its_own("settle", settle_doubts(self._database))
         if self._settings.recurring:
-            await make_recurring_runs(self._database)
-        await plan_due(self._database)
-        await settle_doubts(self._database)
-        await end_finished_runs(self._database)
+            await _on_its_own("recur", make_recurring_runs(self._database))
+        await _on_its_own("plan", plan_due(self._database))
+        await _on_its_own("finish", end_finished_runs(self._database))
 
     async def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house_at < HOUSEKEEPING_S:
@@ -83,9 +89,17 @@ class Work:
     async def all_at_once(self, lanes: Sequence[int]) -> None:
         """One round of everything, for the time Redis is gone."""
         await self.tick()
-        await self.callbacks()
-        for lane in lanes:
-            await self.drain(lane)
+        await _on_its_own("callbacks", self.callbacks())
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes:  # side by side, and soon back: an emergency waits for no other lane
+                group.create_task(_on_its_own("drain", self.drain(lane, budget_s=_ROUND_S)))
+
+
+async def _on_its_own(part: str, work: Awaitable[object]) -> None:
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - the process edge: log, go on with the next part
+        log.error("worker.part_failed", part=part, error=type(error).__name__, detail=str(error))
 
 
 @asynccontextmanager
@@ -113,6 +127,7 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
             tasks = [group.create_task(_serve(settings, work, queue)) for queue in (HOUSE, *map(_lane_queue, lanes))]
             tasks.append(group.create_task(_keep_time(work, bell, lanes)))
             await stop.wait()
+            work.stop_claiming()
             for task in tasks:
                 task.cancel()
         log.info("worker.stopped")
@@ -121,12 +136,10 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
 async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int]) -> None:
     """Ring the clock's tick and every lane once a second; work without the bell where Redis is gone."""
     while True:
-        heard = [await bell.ring(job) for job in ("tick", "callbacks", *(f"drain-{lane}" for lane in lanes))]
-        if not all(heard):
-            try:
+        for job in ("tick", "callbacks", *(f"drain-{lane}" for lane in lanes)):
+            if not await bell.ring(job):
                 await work.all_at_once(lanes)
-            except Exception as error:  # noqa: BLE001 - the process edge: log, wait, go on
-                log.error("worker.round_failed", error=type(error).__name__, detail=str(error))
+                break
         await asyncio.sleep(TICK_S)
 
 
@@ -136,20 +149,23 @@ async def _serve(settings: Settings, work: Work, queue: str) -> None:
         worker = _worker(settings, work, queue)
         try:
             await worker.async_run()
-        except asyncio.CancelledError:
-            await _finish(worker)
-            raise
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("worker.redis_gone", queue=queue, error=type(error).__name__)
-        await worker.close()
+        finally:
+            await _finish(worker)
         await asyncio.sleep(_RECONNECT_S)
 
 
 async def _finish(worker: Worker) -> None:
-    worker.allow_pick_jobs = False
-    if worker.tasks:
-        await asyncio.wait(worker.tasks.values(), timeout=_GRACE_S)
-    await worker.close()
+    """Let the jobs it runs come to their end, then cut them off. arq's own `close` cuts them off at once."""
+    jobs = list(worker.tasks.values())
+    if jobs:
+        _, late = await asyncio.wait(jobs, timeout=_GRACE_S)
+        for job in late:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+    with suppress(RedisError, OSError, TimeoutError):
+        await worker.pool.aclose(close_connection_pool=True)
 
 
 def _worker(settings: Settings, work: Work, queue: str) -> Worker:
@@ -159,7 +175,7 @@ def _worker(settings: Settings, work: Work, queue: str) -> Worker:
         queue_name=queue_name(queue),
         poll_delay=POLL_S,
         max_jobs=2,
-        job_timeout=120,
+        job_timeout=_LONGEST_JOB_S,
         keep_result=0,
         max_tries=1,
         handle_signals=False,
