@@ -132,7 +132,7 @@ class Composer:
         )
 
     def _links(self, source: Source, materials: RunMaterials, step: StepMaterials) -> dict[str, str]:
-        links = {"online": materials.bank.website}
+        links: dict[str, str] = {}
         if source.channel is Channel.SOCIAL:
             return links
         if step.purpose is Purpose.MARKETING or step.topic:
