@@ -102,4 +102,4 @@ def _say_score(found: Csat) -> None:
 
 def add_commands(app: typer.Typer) -> None:
     """Put this module's commands under `app`."""
-    app.add_typer(inspect, name="inspect", rich_help_panel="Help")
+    app.add_typer(inspect, name="inspect", rich_help_panel="Ask")
