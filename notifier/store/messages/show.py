@@ -27,8 +27,8 @@ async def get_rendered(tx: Tx, run_id: int, message_id: int) -> Rendered:
     row = await tx.fetchrow(
         """
         SELECT m.step, m.channel, m.locale, m.inputs, i.id AS invitation_id, m.content_hash, m.content,
-            coalesce(m.variables,
-                jsonb_build_object('name', c.name, 'locale', c.locale, 'attributes', c.attributes), '{}') AS variables
+            coalesce(m.variables, CASE WHEN c.id IS NULL THEN '{}' ELSE
+                jsonb_build_object('name', c.name, 'locale', c.locale, 'attributes', c.attributes) END) AS variables
         FROM notifier.messages m LEFT JOIN notifier.contacts c ON c.id = m.contact_id
         LEFT JOIN notifier.invitations i ON i.run_id = m.run_id AND i.message_id = m.id
         WHERE m.run_id = $1 AND m.id = $2
