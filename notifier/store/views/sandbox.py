@@ -81,20 +81,6 @@ async def list_receivers(tx: Tx, channel: str, *, like: str = "", limit: int = 4
     return [Receiver(**dict(row)) for row in rows]
 
 
-async def find_content(tx: Tx, channel: str, public_id: str, recipient: str) -> Mapping[str, Any] | None:
-    """What the sandbox was given for a message."""
-    body = await tx.fetchval(
-        """
-        SELECT body FROM notifier.sandbox_items WHERE recipient = $2 AND public_id = $3 AND channel = $1
-        ORDER BY id DESC LIMIT 1
-        """,
-        channel,
-        recipient,
-        public_id,
-    )
-    return read_body(body) if body is not None else None
-
-
 def _read(row: Any) -> SandboxLine:
     known = dict(row)
     return SandboxLine(content=read_body(known.pop("body")), **known)
