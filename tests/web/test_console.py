@@ -56,7 +56,7 @@ async def _fields(client: httpx.AsyncClient) -> dict[str, str]:
         if isinstance(value, dict):
             fields |= {f"input.{name}.{locale}": text for locale, text in value.items()}
         else:
-            fields[f"input.{name}"] = value
+            fields[f"input.{name}"] = str(value)
     return fields
 
 
