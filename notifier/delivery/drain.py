@@ -127,7 +127,8 @@ class Sender:
     async def _drain_run(self, run_id: RunId, lane: int, ends: float, materials: RunMaterials) -> Drained:
         after = None
         sent = settled = 0
-        while time.monotonic() < ends and not self._is_stopping:
+        more = True
+        while more and not self._is_stopping:
             batch = await self._claim(run_id, lane, materials, after)
             if batch.cursor is None:
                 return Drained(sent=sent, settled=settled, more=False)
@@ -135,6 +136,7 @@ class Sender:
             if batch.messages:
                 await self._deliver(batch, materials, lane)
                 sent += len(batch.messages)
+            more = time.monotonic() < ends  # looked at last: each run gets its turn, however short the time
         return Drained(sent=sent, settled=settled, more=True)
 
     async def _claim(
