@@ -58,7 +58,7 @@ def address_key(key: bytes, channel: str, address: str) -> bytes:
 
 
 def _tag(key: bytes, body: str) -> str:
-    digest = hmac.new(key, body.encode(), hashlib.sha256).digest()[:_TAG_BYTES]
+    digest = hmac.digest(key, body.encode(), "sha256")[:_TAG_BYTES]
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
