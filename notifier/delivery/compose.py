@@ -90,12 +90,10 @@ class Composer:
     def targets(self, composed: Iterable[Composed], domains: tuple[str, ...]) -> set[str]:
         """The addresses in e-mails that are to be tracked: links to the bank's own domains, not to this service."""
         own = urlsplit(self._public_url).netloc
-        found = {
-            unescape(url)
-            for one in composed
-            if isinstance(one.content, EmailContent)
-            for url in _HREF.findall(one.content.html)
+        spelled = {
+            url for one in composed if isinstance(one.content, EmailContent) for url in _HREF.findall(one.content.html)
         }
+        found = {unescape(url) for url in spelled}
         return {url for url in found if urlsplit(url).netloc != own and _within(urlsplit(url).hostname or "", domains)}
 
     def track(
@@ -105,12 +103,13 @@ class Composer:
         if not isinstance(content, EmailContent):
             return content
 
+        known: dict[str, str] = {}  # a mail names the same few addresses again and again
+
         def signed(found: re.Match[str]) -> str:
-            number = ids.get(unescape(found[1]))
-            if number is None:
-                return found[0]
-            token = sign_link(self._key, LinkKind.TRACKED, materials.run_id, message_id, number)
-            return f'href="{escape(self._url("l", token))}"'
+            href = known.get(found[1])
+            if href is None:
+                href = known[found[1]] = self._tracked_href(found, materials, message_id, ids)
+            return href
 
         return replace(content, html=_HREF.sub(signed, content.html))
 
@@ -130,6 +129,15 @@ class Composer:
             list_id=list_id if unsubscribe else "",
             unsubscribe_url=unsubscribe if unsubscribe.startswith("https://") else "",
         )
+
+    def _tracked_href(
+        self, found: re.Match[str], materials: RunMaterials, message_id: MessageId, ids: Mapping[str, int]
+    ) -> str:
+        number = ids.get(unescape(found[1]))
+        if number is None:
+            return found[0]
+        token = sign_link(self._key, LinkKind.TRACKED, materials.run_id, message_id, number)
+        return f'href="{escape(self._url("l", token))}"'
 
     def _links(self, source: Source, materials: RunMaterials, step: StepMaterials) -> dict[str, str]:
         links: dict[str, str] = {}
