@@ -19,6 +19,7 @@ from notifier.planning.synthesize import synthetic_contacts
 Figures = dict[str, Any]
 _WORKERS = 2
 _WARM_UP = 400
+_MOST_PEOPLE = 100_000
 _ALL, _FEW = "all", "few"
 
 
@@ -33,7 +34,7 @@ async def measure_email(house: House, port: int, number: int, *, profile: str = 
     say(f"e-mail: {number:,} contacts")
     warm = min(_WARM_UP, number)
     await house.empty()
-    people = _people(2 * (number + warm))
+    people = _people()
     await house.add_contacts(itertools.islice(people, warm), _FEW)
     await house.add_contacts(itertools.islice(people, number), _ALL)
     await house.analyze()
@@ -49,9 +50,14 @@ async def measure_email(house: House, port: int, number: int, *, profile: str = 
     }
 
 
-def _people(at_most: int) -> Iterator[Contact]:
+async def add_people(house: House, number: int, audience: str) -> None:
+    """So many customers who may be written to, as an audience."""
+    await house.add_contacts(itertools.islice(_people(), number), audience)
+
+
+def _people() -> Iterator[Contact]:
     """Customers who may be written to, in the bank's zone: elsewhere it may be night."""
-    for contact in synthetic_contacts(at_most, employees=0):
+    for contact in synthetic_contacts(_MOST_PEOPLE, employees=0):
         if contact.email and not any(consent.act is ConsentAct.OPT_OUT for consent in contact.consents):
             yield replace(contact, zone="")
 
@@ -62,7 +68,7 @@ async def _warm_up(house: House, port: int, workers: Sequence[Child], number: in
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
     house.folder.chmod(0o755)
-    await _plan(workers[0], _FEW)
+    await plan_run(workers[0], _FEW)
     async with postfix.sink(port, house.folder, "-d", f"{folder}/m."):
         await asyncio.gather(*(worker.do("drain") for worker in workers))
     await _require(house, number, len(list(folder.iterdir())))
@@ -80,7 +86,7 @@ async def _ceiling(house: House, port: int, number: int, size: int) -> Figures:
 
 async def _email(house: House, port: int, workers: Sequence[Child], number: int, profile: str) -> Figures:
     planner, *_ = workers
-    await _plan(planner, _ALL)
+    await plan_run(planner, _ALL)
     say("e-mail: sending")
     async with postfix.sink(port, house.folder, "-c") as sink, watched(house) as server:
         sink_before = cpu_seconds([sink.pid])
@@ -104,9 +110,11 @@ async def _email(house: House, port: int, workers: Sequence[Child], number: int,
     }
 
 
-async def _plan(child: Child, audience: str) -> None:
-    await child.do("launch", campaign=CAMPAIGN, inputs=INPUTS, audience=audience)
+async def plan_run(child: Child, audience: str) -> int:
+    """Launch and plan; returns the run's number."""
+    run = await child.do("launch", campaign=CAMPAIGN, inputs=INPUTS, audience=audience)
     await child.do("plan")
+    return int(run["run"])
 
 
 async def _require(house: House, wanted: int, arrived: int) -> None:
@@ -159,7 +167,7 @@ async def measure_planning(house: House, number: int) -> Figures:
     await house.add_contacts(synthetic_contacts(_WARM_UP, employees=0), _FEW)
     await house.analyze()
     async with house.children(1) as (planner,):
-        await _plan(planner, _FEW)
+        await plan_run(planner, _FEW)
         await house.execute("CHECKPOINT")
         say("planning")
         run = (await planner.do("launch", campaign=CAMPAIGN, inputs=INPUTS))["run"]
