@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
+from notifier.domain.inputs import read_inputs
 from notifier.domain.message import State
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.launch import fill_inputs
@@ -92,7 +94,6 @@ async def run_page(
     """The page of a run; `typed` and `problem` come from a form that was wrong."""
     run = await get_run_line(page.tx, page.team_id, run_id)
     campaign = await page.catalogue.campaign_version(page.tx, run.campaign_id)
-    found = await list_messages(page.tx, page.team_id, run_id, state=state, after=after, limit=_PAGE + 1)
     return page.show(
         "run.html",
         422 if isinstance(problem, InputError) else 409 if problem else 200,
@@ -100,15 +101,20 @@ async def run_page(
         campaign=campaign,
         progress=await _progress(page, run_id),
         is_over=run.state in _OVER,
-        messages=found[:_PAGE],
-        more=found[_PAGE - 1].id if len(found) > _PAGE else None,
-        state=state,
         after=after,
         inputs=_told_inputs(page, campaign, run),
         values=typed if typed is not None else flatten_inputs(campaign, run.inputs),
         problem=problem,
         problem_field=problem.field if isinstance(problem, InputError) else "",
+        **await _listed(page, run_id, state=state, after=after),
     )
+
+
+async def _listed(page: Page, run_id: int, *, state: str, after: int) -> dict[str, Any]:
+    """One page of messages."""
+    found = await list_messages(page.tx, page.team_id, run_id, state=state, after=after, limit=_PAGE + 1)
+    more = found[_PAGE - 1].id if len(found) > _PAGE else None
+    return {"messages": found[:_PAGE], "more": more, "state": state}
 
 
 async def _progress(page: Page, run_id: int) -> Progress:
@@ -119,41 +125,54 @@ def _told_inputs(page: Page, campaign: Campaign, run: RunLine) -> list[tuple[str
     def tell(value: Any) -> str:
         if isinstance(value, Mapping):
             return str(value.get(page.locale) or next(iter(value.values()), ""))
-        return str(value)
+        if isinstance(value, datetime):
+            return page.words.wall(value)
+        return page.words.day(value) if isinstance(value, date) else str(value)
 
     labels = {name: page.say(wanted.label) for name, wanted in campaign.inputs.items()}
-    return [(labels.get(name, name), tell(value)) for name, value in run.inputs.items()]
+    return [(labels.get(name, name), tell(value)) for name, value in read_inputs(campaign, run.inputs).items()]
 
 
 @router.get("/runs/{run_id}/events")
-async def stream_run(request: Request, visitor: LoggedIn, run_id: int) -> Response:
-    """Server-sent events: the progress as a rendered part whenever it changed, `ended` at the end."""
+async def stream_run(request: Request, visitor: LoggedIn, run_id: int, state: str = "", after: int = 0) -> Response:
+    """Server-sent events: parts of the run's page whenever they changed, `ended` at the end."""
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
     return StreamingResponse(
-        _tell_progress(request, visitor, run_id),
+        _tell_changes(request, visitor, run_id, state=state, after=after),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _tell_progress(request: Request, visitor: Visitor, run_id: int) -> AsyncIterator[str]:
-    told = ""
+async def _tell_changes(
+    request: Request, visitor: Visitor, run_id: int, *, state: str, after: int
+) -> AsyncIterator[str]:
+    told: dict[str, str] = {}
     for look in range(_LONGEST_LOOKS):
         if await request.is_disconnected():
             return
         async with open_page(request, visitor) as page:
             run = await get_run_line(page.tx, page.team_id, run_id)
-            part = page.render("part/progress.html", run=run, progress=await _progress(page, run_id))
-        if part != told:
-            told = part
-            yield _event("progress", part)
-        elif look % _HEARTBEAT_EVERY == 0:
-            yield ": still here\n\n"
+            parts = await _live_parts(page, run, state=state, after=after)
+        changed = {name: part for name, part in parts.items() if told.get(name) != part}
+        told |= changed
+        for name, part in changed.items():
+            yield _event(name, part)
         if run.state in _OVER:
             yield _event("ended", run.state)
             return
+        if not changed and look % _HEARTBEAT_EVERY == 0:
+            yield ": still here\n\n"
         await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _live_parts(page: Page, run: RunLine, *, state: str, after: int) -> dict[str, str]:
+    return {
+        "progress": page.render("part/progress.html", run=run, progress=await _progress(page, run.id)),
+        "acts": page.render("part/acts.html", run=run),
+        "messages": page.render("part/messages.html", run=run, **await _listed(page, run.id, state=state, after=after)),
+    }
 
 
 def _event(name: str, data: str) -> str:
