@@ -143,7 +143,8 @@ class Sender:
         self, run_id: RunId, lane: int, materials: RunMaterials, after: tuple[datetime, int] | None
     ) -> Batch:
         purpose = _LANE_PURPOSE[lane]
-        limit = BATCH if RULES[purpose].in_doubt in _RESENT else min(BATCH, self._settings.worker_concurrency)
+        is_harmless = RULES[purpose].in_doubt in _RESENT or materials.is_idempotent
+        limit = BATCH if is_harmless else min(BATCH, self._settings.worker_concurrency)
         async with self.database.transaction() as tx:
             return await claim_batch(
                 tx,

@@ -19,6 +19,7 @@ from notifier.domain.spec import (
 )
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank
+from notifier.providers.registry import capabilities_of
 from notifier.rendering.render import CompiledTemplate, compile_template
 from notifier.store import definitions as stored
 from notifier.store import runs
@@ -51,6 +52,7 @@ class RunMaterials:
     steps: Mapping[str, StepMaterials] = field(repr=False)
     accounts: Mapping[str, int]  # key → definition id
     first_account: Mapping[Channel, str]  # the account a channel uses first
+    is_idempotent: bool  # every account takes the same message twice without harm
 
     def inputs_of(self, given: Mapping[str, object] | None) -> Mapping[str, object]:
         """The run's inputs, or those of one API send."""
@@ -101,6 +103,7 @@ class Library:
             },
             accounts=run.pinned["accounts"],
             first_account=_first_accounts(accounts),
+            is_idempotent=all(capabilities_of(account.provider).idempotent for account in accounts),
         )
 
     async def _template(self, tx: Tx, template_id: int, bank_id: int, bank: Bank) -> CompiledTemplate:

@@ -143,7 +143,7 @@ async def mark_applied(tx: Tx, callbacks: Sequence[StoredCallback]) -> None:
     """They are done."""
     await tx.execute(
         """
-        UPDATE notifier.callbacks AS c SET applied_at = notifier.now(), problem = '', tries = tries + 1
+        UPDATE notifier.callbacks AS c SET applied_at = (SELECT notifier.now()), problem = '', tries = tries + 1
         FROM unnest($1::date[], $2::bigint[]) AS done (day, id) WHERE c.day = done.day AND c.id = done.id
         """,
         [callback.day for callback in callbacks],
@@ -208,7 +208,7 @@ async def change_states(tx: Tx, changes: Sequence[StateChange]) -> None:
     await tx.execute(
         """
         UPDATE notifier.messages AS m
-        SET state = w.to_state, reason = w.reason, changed_at = notifier.now(),
+        SET state = w.to_state, reason = w.reason, changed_at = (SELECT notifier.now()),
             accepted_at = coalesce(m.accepted_at, w.took_at)
         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
             AS w (run_id, id, to_state, reason, took_at)

@@ -45,9 +45,9 @@ async def keep_items(tx: Tx, items: Sequence[Kept]) -> None:
     await tx.execute(
         """
         INSERT INTO notifier.sandbox_items (account, channel, public_id, recipient, sender, headline, body, fate,
-            report_at)
+            at, report_at)
         SELECT account, channel, public_id, recipient, sender, headline, body, fate,
-            notifier.now() + make_interval(secs => delay_s)
+            (SELECT notifier.now()), (SELECT notifier.now()) + make_interval(secs => delay_s)
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[],
             $9::float8[]) AS i(account, channel, public_id, recipient, sender, headline, body, fate, delay_s)
         """,
@@ -74,7 +74,7 @@ async def list_unreported(tx: Tx, limit: int) -> list[Unreported]:
     rows = await tx.fetch(
         """
         SELECT id, account, public_id, recipient, headline, body, fate, report_at FROM notifier.sandbox_items
-        WHERE reported_at IS NULL AND fate <> 'none' AND report_at <= notifier.now() ORDER BY report_at, id LIMIT $1
+        WHERE reported_at IS NULL AND fate <> 'none' AND report_at <= (SELECT notifier.now()) ORDER BY report_at, id LIMIT $1
         """,
         limit,
     )
@@ -91,7 +91,9 @@ async def next_report_at(tx: Tx) -> datetime | None:
 
 async def mark_reported(tx: Tx, ids: Sequence[int]) -> None:
     """The player told these."""
-    await tx.execute("UPDATE notifier.sandbox_items SET reported_at = notifier.now() WHERE id = ANY($1)", list(ids))
+    await tx.execute(
+        "UPDATE notifier.sandbox_items SET reported_at = (SELECT notifier.now()) WHERE id = ANY($1)", list(ids)
+    )
 
 
 async def trim_items(tx: Tx, *, keep: int = 20_000) -> None:

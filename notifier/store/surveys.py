@@ -93,7 +93,7 @@ class Comment:
 _INVITATION = """
 SELECT i.id, i.team_id, i.run_id, i.message_id, i.contact_id, i.survey_id, i.survey_key, i.month,
        coalesce(nullif(m.locale, ''), c.locale, '') AS locale,
-       i.closes_at <= notifier.now() AS is_closed, i.answered_at IS NOT NULL AS is_answered
+       i.closes_at <= (SELECT notifier.now()) AS is_closed, i.answered_at IS NOT NULL AS is_answered
 FROM notifier.invitations i
 LEFT JOIN notifier.messages m ON m.run_id = i.run_id AND m.id = i.message_id
 LEFT JOIN notifier.contacts c ON c.id = i.contact_id
@@ -116,13 +116,16 @@ async def lock_invitation(tx: Tx, invitation_id: int) -> Invitation | None:
 async def note_opened(tx: Tx, invitation_id: int) -> None:
     """The page was shown; the first time counts."""
     await tx.execute(
-        "UPDATE notifier.invitations SET opened_at = notifier.now() WHERE id = $1 AND opened_at IS NULL", invitation_id
+        "UPDATE notifier.invitations SET opened_at = (SELECT notifier.now()) WHERE id = $1 AND opened_at IS NULL",
+        invitation_id,
     )
 
 
 async def note_answered(tx: Tx, invitation: Invitation, *, source: str) -> None:
     """The invitation is used up; its message gets the event."""
-    await tx.execute("UPDATE notifier.invitations SET answered_at = notifier.now() WHERE id = $1", invitation.id)
+    await tx.execute(
+        "UPDATE notifier.invitations SET answered_at = (SELECT notifier.now()) WHERE id = $1", invitation.id
+    )
     await tx.execute(
         """
         INSERT INTO notifier.events (run_id, message_id, event_key, kind, source)
@@ -159,7 +162,7 @@ async def add_response(tx: Tx, new: NewResponse) -> int | None:
         """
         INSERT INTO notifier.responses (team_id, survey_id, survey_key, invitation_id, run_id, contact_id,
                                         source, external_key, locale, simulated, received_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, notifier.now()))
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, (SELECT notifier.now())))
         ON CONFLICT DO NOTHING RETURNING id
         """,
         new.team_id,

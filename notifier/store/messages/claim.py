@@ -49,7 +49,7 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
         """
         SELECT r.id FROM notifier.runs r CROSS JOIN LATERAL (
             SELECT 1 FROM notifier.messages m
-            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= notifier.now() LIMIT 1) AS due
+            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now()) LIMIT 1) AS due
         WHERE r.state = 'running' ORDER BY r.id
         """,
         lane,
@@ -61,14 +61,14 @@ _CLAIM = """
 WITH due AS (
     SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
     FROM notifier.messages m
-    WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= notifier.now()
+    WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
         AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
         AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running')
     ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
 known AS (
     SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
         s.consent, w.act AS channel_act, t.act AS topic_act,
-        notifier.next_open(notifier.now(), notifier.zone_or(c.zone, $6), s.open_from, s.open_until) AS open_at,
+        notifier.next_open((SELECT notifier.now()), notifier.zone_or(c.zone, $6), s.open_from, s.open_until) AS open_at,
         s.consent = 'obeys-channel-stop' AND $7 AS overridden
     FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
     LEFT JOIN notifier.contacts c ON c.id = d.contact_id
@@ -79,7 +79,7 @@ known AS (
         AND s.topic <> ''),
 looked AS (
     SELECT k.*, CASE
-        WHEN k.expires_at <= notifier.now() THEN 'expired'
+        WHEN k.expires_at <= (SELECT notifier.now()) THEN 'expired'
         WHEN k.contact_id IS NULL THEN ''  -- a post
         WHEN k.address IS NULL THEN 'no-address'
         WHEN k.suppressed IS NOT NULL AND NOT (k.suppressed = 'opt-out' AND k.overridden)
@@ -88,8 +88,8 @@ looked AS (
         WHEN k.topic_act = 'opt-out' AND k.consent <> 'obeys-channel-stop' THEN 'opted-out'
         WHEN k.consent = 'needs-opt-in' AND k.channel_act IS DISTINCT FROM 'opt-in'
             AND k.topic_act IS DISTINCT FROM 'opt-in' THEN 'no-consent'
-        WHEN k.open_at > notifier.now() AND k.open_at >= k.expires_at THEN 'expired'
-        WHEN k.open_at > notifier.now() THEN 'quiet-hours'
+        WHEN k.open_at > (SELECT notifier.now()) AND k.open_at >= k.expires_at THEN 'expired'
+        WHEN k.open_at > (SELECT notifier.now()) THEN 'quiet-hours'
         ELSE '' END AS alone
     FROM known k),
 -- Of the messages that may go, the first to an address goes; each request of the API is a message of its own.
@@ -118,14 +118,14 @@ moved AS (
         variables = CASE WHEN j.verdict = '' AND m.variables IS NULL AND j.contact_id IS NOT NULL THEN
             jsonb_build_object('name', j.name, 'locale', j.locale, 'attributes', j.attributes)
             ELSE m.variables END,
-        claimed_at = CASE j.verdict WHEN '' THEN notifier.now() ELSE m.claimed_at END,
-        changed_at = notifier.now()
+        claimed_at = CASE j.verdict WHEN '' THEN (SELECT notifier.now()) ELSE m.claimed_at END,
+        changed_at = (SELECT notifier.now())
     FROM judged j WHERE m.run_id = $1 AND m.id = j.id
     RETURNING m.id, m.step, m.channel, m.state, m.reason, m.occurrence, m.attempts, m.account, m.variables, m.inputs,
         m.expires_at, m.claimed_at, j.address, j.verdict, j.due_at),
 noted AS (
-    INSERT INTO notifier.events (run_id, message_id, event_key, kind, reason)
-    SELECT $1, id, CASE verdict WHEN 'quiet-hours' THEN 'deferred:' || due_at ELSE state END,
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason)
+    SELECT (SELECT notifier.now()), $1, id, CASE verdict WHEN 'quiet-hours' THEN 'deferred:' || due_at ELSE state END,
         CASE verdict WHEN 'quiet-hours' THEN 'deferred' ELSE state END, verdict
     FROM moved WHERE verdict <> '' ON CONFLICT DO NOTHING),
 counted AS (
@@ -216,7 +216,7 @@ async def may_still_go(tx: Tx, run_id: RunId, claim_id: int, message_id: Message
         """
         SELECT 1 FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
         WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
-            AND m.expires_at > notifier.now()
+            AND m.expires_at > (SELECT notifier.now())
             AND NOT EXISTS (SELECT 1 FROM notifier.suppressions s
                 WHERE s.team_id = m.team_id AND s.address_key = m.address_key AND s.at >= m.claimed_at)
             AND NOT EXISTS (SELECT 1 FROM notifier.consents o

@@ -52,7 +52,7 @@ async def lock_step(tx: Tx, run_id: int, step: str) -> StepRow | None:
 async def finish_step(tx: Tx, run_id: int, step: str) -> None:
     """All messages of the step are planned."""
     await tx.execute(
-        "UPDATE notifier.run_steps SET state = 'planned', planned_at = notifier.now() WHERE run_id = $1 AND step = $2",
+        "UPDATE notifier.run_steps SET state = 'planned', planned_at = (SELECT notifier.now()) WHERE run_id = $1 AND step = $2",
         run_id,
         step,
     )

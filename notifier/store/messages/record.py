@@ -42,11 +42,11 @@ held AS (
 moved AS (
     UPDATE notifier.messages m SET
         state = CASE WHEN h.before <> 'sending' THEN m.state
-            WHEN r.state = 'queued' AND notifier.now() + make_interval(secs => r.again_s) >= m.expires_at THEN 'expired'
+            WHEN r.state = 'queued' AND (SELECT notifier.now()) + make_interval(secs => r.again_s) >= m.expires_at THEN 'expired'
             ELSE r.state END,
         reason = CASE WHEN h.before = 'sending' AND r.state IN ('failed', 'uncertain') THEN r.reason ELSE m.reason END,
         due_at = CASE WHEN h.before = 'sending' AND r.state = 'queued'
-            THEN notifier.now() + make_interval(secs => r.again_s) ELSE m.due_at END,
+            THEN (SELECT notifier.now()) + make_interval(secs => r.again_s) ELSE m.due_at END,
         address_key = CASE WHEN h.before = 'sending' AND r.state = 'queued' THEN NULL ELSE m.address_key END,
         provider_ref = CASE WHEN r.provider_ref <> '' THEN r.provider_ref ELSE m.provider_ref END,
         post_url = CASE WHEN r.post_url <> '' THEN r.post_url ELSE m.post_url END,
@@ -54,15 +54,15 @@ moved AS (
         locale = CASE WHEN r.locale <> '' THEN r.locale ELSE m.locale END,
         parts = coalesce(r.parts, m.parts), content_hash = coalesce(r.content_hash, m.content_hash),
         renderer = coalesce(nullif(r.renderer, ''), m.renderer), content = coalesce(r.content, m.content),
-        accepted_at = CASE WHEN r.state = 'accepted' THEN coalesce(m.accepted_at, notifier.now()) ELSE m.accepted_at END,
+        accepted_at = CASE WHEN r.state = 'accepted' THEN coalesce(m.accepted_at, (SELECT notifier.now())) ELSE m.accepted_at END,
         claim_id = CASE WHEN r.state = 'uncertain' THEN m.claim_id END,
-        changed_at = notifier.now()
+        changed_at = (SELECT notifier.now())
     FROM told r JOIN held h USING (id) WHERE m.run_id = $1 AND m.id = r.id
     RETURNING m.id, m.step, m.channel, m.state, m.reason, m.attempts, h.before, h.before_reason, h.team_id,
         h.address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
 noted AS (
-    INSERT INTO notifier.events (run_id, message_id, event_key, kind, code, reason)
-    SELECT $1, id, told_state || ':' || attempts,
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, code, reason)
+    SELECT (SELECT notifier.now()), $1, id, told_state || ':' || attempts,
         CASE WHEN told_state <> 'queued' THEN told_state WHEN state = 'expired' THEN 'expired' ELSE 'deferred' END,
         code, told_reason
     FROM moved ON CONFLICT DO NOTHING),
@@ -109,15 +109,15 @@ async def record_receipts(tx: Tx, run_id: RunId, claim_id: int, receipts: Sequen
 
 _MOVE_MANY = """
 moved AS (
-    UPDATE notifier.messages m SET state = h.next, changed_at = notifier.now(),
+    UPDATE notifier.messages m SET state = h.next, changed_at = (SELECT notifier.now()),
         reason = CASE h.next WHEN 'uncertain' THEN h.why ELSE '' END,
         address_key = CASE h.next WHEN 'queued' THEN NULL ELSE m.address_key END,
         claim_id = NULL
     FROM held h WHERE m.run_id = h.run_id AND m.id = h.id
     RETURNING m.run_id, m.id, m.step, m.channel, m.state, m.attempts, h.before, h.why),
 noted AS (
-    INSERT INTO notifier.events (run_id, message_id, event_key, kind, reason)
-    SELECT run_id, id, state || ':settled:' || attempts, CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason)
+    SELECT (SELECT notifier.now()), run_id, id, state || ':settled:' || attempts, CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why
     FROM moved ON CONFLICT DO NOTHING),
 counted AS (
     INSERT INTO notifier.tallies (run_id, step, channel, state, delta)
@@ -149,16 +149,16 @@ _SETTLE = (
     """
 WITH held AS (
     SELECT m.run_id, m.id, m.state AS before,
-        CASE WHEN m.expires_at <= notifier.now() THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
+        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
             ELSE 'queued' END AS next,
-        CASE WHEN m.expires_at <= notifier.now() THEN 'still in doubt when its time ran out'
+        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'still in doubt when its time ran out'
             WHEN r.state = 'cancelled' THEN 'stopped by a person' ELSE 'sent again' END AS why
     FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
     JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
     WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND m.contact_id IS NOT NULL
         AND (s.in_doubt = 'resend' OR
-            (s.in_doubt = 'reconcile-then-resend' AND m.changed_at < notifier.now() - $1::interval))
-        AND (m.expires_at <= notifier.now() OR $2 > (SELECT count(*) FROM notifier.events e
+            (s.in_doubt = 'reconcile-then-resend' AND m.changed_at < (SELECT notifier.now()) - $1::interval))
+        AND (m.expires_at <= (SELECT notifier.now()) OR $2 > (SELECT count(*) FROM notifier.events e
             WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.event_key LIKE 'queued:settled:%'))
     ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
 """
@@ -183,7 +183,7 @@ WITH held AS (
     FROM notifier.runs r CROSS JOIN LATERAL (
         SELECT q.run_id, q.id, q.state FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
         ORDER BY q.id LIMIT 1000 FOR UPDATE SKIP LOCKED) AS m
-    WHERE r.state = 'cancelled' AND r.ended_at > notifier.now() - interval '2 days'),
+    WHERE r.state = 'cancelled' AND r.ended_at > (SELECT notifier.now()) - interval '2 days'),
 """
     + _MOVE_MANY
 )
