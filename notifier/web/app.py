@@ -100,7 +100,6 @@ def _add_service_routes(app: FastAPI) -> None:
             "database": await _database_answers(request.app.state.database),
             "redis": await request.app.state.attempts.is_reachable(),
         }
-        # Redis gone makes messages later, never lost: the pages and the API still work without it.
         return JSONResponse(
             {name: "ok" if is_up else "down" for name, is_up in state.items()}, 200 if all(state.values()) else 503
         )

@@ -18,7 +18,7 @@ RunState = Literal["", "waiting", "scheduled", "running", "stopped", "ended", "c
 
 
 @router.get("", summary="List runs")
-async def list_all(  # noqa: PLR0913, PLR0917
+async def list_all(  # noqa: PLR0917
     request: Request, key: Reader, campaign: str = "", state: RunState = "", cursor: Cursor = "", limit: Limit = 50
 ) -> Listed[RunOut]:
     """The newest first."""
