@@ -124,36 +124,51 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
     async with open_work(settings) as (work, bell):
         log.info("worker.started", lanes=list(lanes))
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_serve(settings, work, queue)) for queue in (HOUSE, *map(_lane_queue, lanes))]
-            tasks.append(group.create_task(_keep_time(work, bell, lanes)))
+            for queue in (HOUSE, *map(_lane_queue, lanes)):
+                group.create_task(_serve(settings, work, queue, stop))
+            group.create_task(_keep_time(work, bell, lanes, stop))
             await stop.wait()
             work.stop_claiming()
-            for task in tasks:
-                task.cancel()
         log.info("worker.stopped")
 
 
-async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int]) -> None:
+async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int], stop: asyncio.Event) -> None:
     """Ring the clock's tick and every lane once a second; work without the bell where Redis is gone."""
-    while True:
+    while not stop.is_set():
         for job in ("tick", "callbacks", *(f"drain-{lane}" for lane in lanes)):
             if not await bell.ring(job):
                 await work.all_at_once(lanes)
                 break
-        await asyncio.sleep(TICK_S)
+        await _stopped_within(TICK_S, stop)
 
 
-async def _serve(settings: Settings, work: Work, queue: str) -> None:
+async def _serve(settings: Settings, work: Work, queue: str, stop: asyncio.Event) -> None:
     """An arq worker on one queue, made anew whenever Redis went away."""
-    while True:
+    while not stop.is_set():
         worker = _worker(settings, work, queue)
-        try:
-            await worker.async_run()
-        except (RedisError, OSError, TimeoutError) as error:
+        serving = asyncio.create_task(worker.async_run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await _cut(stopping)
+        await _cut(serving)
+        await _finish(worker)
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            if not isinstance(error, RedisError | OSError | TimeoutError):
+                raise error
             log.warning("worker.redis_gone", queue=queue, error=type(error).__name__)
-        finally:
-            await _finish(worker)
-        await asyncio.sleep(_RECONNECT_S)
+        await _stopped_within(_RECONNECT_S, stop)
+
+
+async def _stopped_within(seconds: float, stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _cut(task: asyncio.Task[Any]) -> None:
+    """Cancel until it is done: redis-py swallows a cancellation that arrives during its I/O."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
 
 
 async def _finish(worker: Worker) -> None:
