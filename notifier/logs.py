@@ -49,7 +49,7 @@ def configure_logs(*, form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for talkative in ("httpx", "httpcore", "asyncio", "twilio"):
+    for talkative in ("httpx", "httpcore", "asyncio", "twilio", "arq", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
