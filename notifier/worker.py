@@ -72,8 +72,13 @@ class Work:
         await _on_its_own("settle", settle_doubts(self._database))
         if self._settings.recurring:
             await _on_its_own("recur", make_recurring_runs(self._database))
-        await _on_its_own("plan", plan_due(self._database))
+        await _on_its_own("plan", self._plan())
         await _on_its_own("finish", end_finished_runs(self._database))
+
+    async def _plan(self) -> None:
+        planned = await plan_due(self._database)
+        for lane in LANES if planned.messages else ():
+            await self._bell.ring(f"drain-{lane}")
 
     async def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house_at < HOUSEKEEPING_S:

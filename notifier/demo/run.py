@@ -24,7 +24,7 @@ from notifier.settings import Settings
 from notifier.store import clock, runs
 from notifier.store.database import Database, migrate, open_database
 from notifier.store.progress import OpenWork, find_open_work
-from notifier.store.queue import Bell, open_bell
+from notifier.store.queue import JOBS, Bell, open_bell
 from notifier.store.runs import Run
 from notifier.store.sandbox import next_report_at
 
@@ -80,7 +80,8 @@ async def _play_out(database: Database, bell: Bell, customers: Customers, tell: 
             return
         async with database.transaction() as tx:
             await clock.advance_to(tx, moment)
-        await bell.ring("tick")
+        for job in JOBS:
+            await bell.ring(job)
     raise ServiceError("the demo does not come to an end: something falls due again and again")
 
 
