@@ -102,7 +102,7 @@ people AS MATERIALIZED (
     WHERE ({where}) AND {condition}
         AND ($6::float8 >= 100 OR (hashtextextended($2 || k.contact_id, $1) & 1048575) < $6::float8 * 10485.76)),
 zones AS MATERIALIZED (
-    SELECT z.zone, coalesce(step.due_at, notifier.local_to_utc(step.due_local, z.zone)) AS due_at
+    SELECT z.zone, coalesce(step.due_at, notifier.local_to_utc(step.due_local, notifier.zone_or(z.zone, $5))) AS due_at
     FROM step, (SELECT DISTINCT zone FROM people) AS z),
 meant AS (
     SELECT c.recipient_id, c.id AS contact_id, way.channel, a.address IS NOT NULL AS reachable, z.due_at,
