@@ -587,12 +587,12 @@ async def test_claims_of_marketing_are_as_many_as_connections(
 ) -> None:
     sender, provider = scripted
     provider.hold = asyncio.Event()
-    await _scene(database, tmp_path, campaign(purpose="marketing"))
+    await _scene(database, tmp_path, campaign(purpose="marketing"), {"campaigns/accounts/email.yaml": _smtp(25)})
     for number in range(12):
         await add_contact(database, settings, f"c{number:02}", opt_in=("email",))
     await launch_and_plan(database)
     working = asyncio.create_task(sender.drain_lane(4))
-    await provider.begun.wait()
+    await asyncio.wait_for(provider.all_begun.wait(), 10)
     assert await state_counts(database) == {"sending": settings.worker_concurrency, "queued": 4}
     provider.hold.set()
     await working

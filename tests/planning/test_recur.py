@@ -1,0 +1,122 @@
+"""Recurrence: the next run exists before its time, waits for its inputs, and never repeats last week's text."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from notifier.domain.errors import Conflict, InputError
+from notifier.planning.launch import fill_inputs
+from notifier.planning.plan import plan_due
+from notifier.planning.recur import make_recurring_runs
+from notifier.settings import Settings
+from notifier.store.database import Database
+from tests.builders import add_contact, campaign, define, drain, execute, fetch, pass_time, set_now, state_counts
+
+WEEKLY = 'schedule: {start: 2030-01-07T09:00, repeat: "FREQ=WEEKLY;BYDAY=MO"}\n'
+ASKING = """\
+campaign: weekly
+title: {zh-CN: 周报, en: Weekly}
+purpose: service
+inputs:
+  word: {type: text, label: {zh-CN: 词, en: Word}}
+schedule: {start: 2030-01-07T09:00, repeat: "FREQ=WEEKLY;BYDAY=MO"}
+steps:
+  inform: {channels: [email], template: note}
+"""
+MONDAY = datetime(2030, 6, 10, 1, 0, tzinfo=UTC)  # 09:00 in Shanghai
+
+
+async def _runs(database: Database) -> list[tuple[str, datetime]]:
+    return await fetch(database, "SELECT state, nominal_at FROM notifier.runs ORDER BY nominal_at")
+
+
+async def _fill(database: Database, number: int, **inputs: object) -> None:
+    async with database.transaction() as tx:
+        await fill_inputs(tx, number, inputs, "test")
+
+
+async def test_the_next_run_is_made_two_days_ahead_and_once(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, campaign(more=WEEKLY))
+    await set_now(database, MONDAY - timedelta(days=3))
+    assert await make_recurring_runs(database) == 0
+    await set_now(database, MONDAY - timedelta(days=2))
+    made = await asyncio.gather(*(make_recurring_runs(database) for _ in range(3)))
+    assert sum(made) == 1
+    assert await make_recurring_runs(database) == 0
+    assert await _runs(database) == [("scheduled", MONDAY)]
+
+
+async def test_a_run_without_its_inputs_waits_and_sends_nothing(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await define(database, tmp_path, ASKING)
+    await add_contact(database, settings, "c1")
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    await pass_time(database, timedelta(days=1, hours=1))
+    assert (await plan_due(database)).messages == 0
+    assert await _runs(database) == [("waiting", MONDAY)]
+
+
+async def test_a_filled_run_goes_out_at_its_time(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await define(database, tmp_path, ASKING)
+    await add_contact(database, settings, "c1")
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    with pytest.raises(InputError, match="word: is required"):
+        await _fill(database, number)
+    await _fill(database, number, word="新")
+    with pytest.raises(Conflict, match="does not wait"):
+        await _fill(database, number, word="旧")
+    await pass_time(database, timedelta(days=1, minutes=1))
+    assert (await plan_due(database)).messages == 1
+    await drain(settings, database)
+    assert await state_counts(database) == {"accepted": 1}
+
+
+async def test_a_run_filled_after_an_apply_is_of_the_new_version(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await define(database, tmp_path, ASKING)
+    await add_contact(database, settings, "c1")
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    await define(database, tmp_path, ASKING.replace("inform:", "tell:"))
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    await _fill(database, number, word="新")
+    await pass_time(database, timedelta(days=1, minutes=1))
+    await plan_due(database)
+    await drain(settings, database)
+    assert await fetch(database, "SELECT step, state FROM notifier.messages") == [("tell", "accepted")]
+
+
+async def test_the_next_occurrence_cancels_the_one_that_still_waits(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, ASKING)
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    await set_now(database, MONDAY + timedelta(days=6))
+    assert await make_recurring_runs(database) == 1
+    assert await _runs(database) == [("cancelled", MONDAY), ("waiting", MONDAY + timedelta(days=7))]
+    assert await fetch(database, "SELECT problem FROM notifier.runs WHERE state = 'cancelled'") == [
+        ("its inputs were not filled in time",)
+    ]
+
+
+async def test_one_campaign_that_cannot_run_does_not_hold_up_the_others(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, campaign("good", more=WEEKLY), ASKING)
+    other = {"templates/other/template.yaml": "template: other\ntitle: x\n"}
+    await define(
+        database, tmp_path, campaign("bad", more=WEEKLY, steps="a: {social: [wall], template: other}"), **other
+    )
+    await execute(database, "UPDATE notifier.definitions SET retired_at = now() WHERE key = 'other'")
+    await set_now(database, MONDAY - timedelta(days=1))
+    assert await make_recurring_runs(database) == 2
+    keys = await fetch(database, "SELECT campaign_key FROM notifier.runs ORDER BY 1")
+    assert [key for (key,) in keys] == ["good", "weekly"]
+
+
+async def test_before_the_first_apply_there_is_nothing_to_do(database: Database) -> None:
+    assert await make_recurring_runs(database) == 0
