@@ -2,6 +2,8 @@
 
 import codecs
 import csv
+import io
+import itertools
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from notifier.domain.errors import InputError
 from notifier.planning.contact_import.options import MAX_FIELD_CHARS, ImportOptions
 
 _HEAD_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 18
 _LINE_BYTES = 1 << 20  # a longer line is no line: wrong file, or ends of lines of another system
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ZIP_ENTRIES = 10_000
@@ -74,16 +77,16 @@ def _open_csv(source: Path, file: BinaryIO, head: bytes, encoding: str, size: in
     codec = _find_encoding(source, head, encoding)
     if head.startswith(codecs.BOM_UTF8):
         file.seek(len(codecs.BOM_UTF8))
-    lines = _Lines(file, codec)
+    lines = _lines(file, codec)
     first = next(lines, "")
     if not first.strip():
         raise InputError(source.name, "is empty", "The first line must name the columns.")
-    reader = csv.reader(_chain(first, lines), delimiter=_find_delimiter(first), strict=True)
+    reader = csv.reader(itertools.chain([first], lines), delimiter=_find_delimiter(first), strict=True)
     try:
         header = next(reader)
     except csv.Error as error:
         raise InputError(source.name, f"the first line is no header: {error}", _SAVE_AS) from error
-    rows = _csv_rows(reader, lines, len(header))
+    rows = _csv_rows(reader, len(header))
     return Sheet(header=header, rows=rows, share_read=lambda: min(1.0, file.tell() / size) if size else 1.0)
 
 
@@ -109,56 +112,66 @@ def _find_delimiter(first: str) -> str:
     return max(",;\t", key=first.count)
 
 
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
-
-
-class _Lines:
-    """Decodes line by line, so that a wrong byte is found in its own row and not a buffer before it.
+def _lines(file: BinaryIO, codec: str) -> Iterator[str]:
+    """Text decoded block by block, cut at line feeds alone.
 
     Neither UTF-8 nor GB18030 uses the byte of a line feed for anything else.
     """
+    rest = b""
+    while block := file.read(_BLOCK_BYTES):
+        block = rest + block
+        end = block.rfind(b"\n") + 1
+        rest = block[end:]
+        yield from _decode(block[:end], codec)
+        _check_length(rest)
+    yield from _decode(rest, codec)
 
-    def __init__(self, file: BinaryIO, codec: str) -> None:
-        self._file, self._codec = file, codec
 
-    def __iter__(self) -> "_Lines":
-        return self
+def _decode(block: bytes, codec: str) -> Iterator[str]:
+    if len(block) >= _LINE_BYTES or b"\0" in block:
+        return _decode_lines(block, codec)
+    try:
+        return io.StringIO(block.decode(codec))
+    except UnicodeDecodeError:
+        return _decode_lines(block, codec)
 
-    def __next__(self) -> str:
-        line = self._file.readline(_LINE_BYTES)
-        if not line:
-            raise StopIteration
-        if len(line) == _LINE_BYTES:
-            raise FileBroken("file", f"a line is longer than {_LINE_BYTES} bytes", _SAVE_AS)
+
+def _decode_lines(block: bytes, codec: str) -> Iterator[str]:
+    """One by one, so that what is wrong is found in its own row and not a block before it."""
+    for line in io.BytesIO(block):
+        _check_length(line)
         if b"\0" in line:
             raise FileBroken("file", "holds NUL bytes: it is damaged or no text", _SAVE_AS)
         try:
-            return line.decode(self._codec)
+            yield line.decode(codec)
         except UnicodeDecodeError as error:
             remedy = f"{_SAVE_AS[:-1]}, or say which encoding it has (utf-8, gb18030)."
-            raise FileBroken("file", f"a byte is no {self._codec.upper()}", remedy) from error
+            raise FileBroken("file", f"a byte is no {codec.upper()}", remedy) from error
 
 
-def _csv_rows(reader: Any, lines: _Lines, width: int) -> Iterator[Row]:
+def _check_length(line: bytes) -> None:
+    if len(line) >= _LINE_BYTES:
+        raise FileBroken("file", f"a line is longer than {_LINE_BYTES} bytes", _SAVE_AS)
+
+
+def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
     number = 1
     while True:
-        number += 1
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            for cells in reader:
+                number += 1
+                if len(cells) > 1 or (cells and cells[0]):
+                    yield number, cells if len(cells) == width else _wrong_width(len(cells), width)
         except FileBroken as error:
-            raise FileBroken(f"row {number}", error.problem, error.remedy) from error
+            raise FileBroken(f"row {number + 1}", error.problem, error.remedy) from error
         except csv.Error as error:
+            number += 1
             if "expected after" not in str(error):
                 problem = "a quotation mark is opened and never closed" if "end of data" in str(error) else str(error)
                 raise FileBroken(f"row {number}", problem, "Check this row and those before it.") from error
             yield number, InputError("row", "text after a closing quotation mark", 'Write " inside a cell as "".')
-            continue
-        if cells and (len(cells) > 1 or cells[0]):
-            yield number, cells if len(cells) == width else _wrong_width(len(cells), width)
+        else:
+            return
 
 
 def _wrong_width(found: int, width: int) -> InputError:

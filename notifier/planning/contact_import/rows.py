@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import orjson
 
+from notifier.domain.contact import AttributeValue
 from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
-from notifier.planning.contact_import.columns import Layout
+from notifier.planning.contact_import.columns import FIELDS, Layout
 from notifier.planning.contact_import.files import Row
 from notifier.planning.contact_import.options import ImportOptions
 from notifier.planning.contact_import.rejects import RowProblem
@@ -30,6 +34,9 @@ from notifier.store.contact_batches import ConsentRow, ContactRow
 
 _ID_CHARS = 200
 _STORED = ("kind", "name", "locale", "zone", "email", "phone")
+_REPEATING = frozenset({"kind", "locale", "zone", "consent_date", "consent_source"})
+_REMEMBERED, _REMEMBERED_CHARS = 50_000, 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +63,36 @@ class Batch:
     duplicates: int
 
 
+class Remembered(dict[str, T]):
+    """What the cells of a column became: most columns repeat few values."""
+
+    def __init__(self, read: Callable[[str], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, cell: str) -> T:
+        value = self._read(cell)
+        if len(cell) <= _REMEMBERED_CHARS and len(self) < _REMEMBERED:
+            self[cell] = value
+        return value
+
+
 class RowReader:
     """Reads the rows of one file; not for two threads at a time."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self._setting, self._key = setting, setting.key
         layout = setting.layout
-        self._readers = [(name, index, self._reader_of(name)) for name, index in layout.fields.items()]
-        self._attributes = tuple(layout.attributes.items())
+        # Pairs of how to read a cell and where it is. A field without a column reads the empty cell at the end of every row.
+        self._columns: tuple[tuple[Callable[[str], Any], int], ...] = tuple(
+            (self._reader_of(name), layout.fields.get(name, len(layout.titles))) for name in FIELDS
+        )
+        self._members = tuple(
+            (_remembering(partial(_read_member, name)), index) for name, index in layout.attributes.items()
+        )
+        self._acts = tuple(
+            (_remembering(lambda cell: read_act(clean_cell(cell))), column) for column in layout.consents
+        )
         self._synthesizer = Synthesizer() if setting.options.synthesize else None
 
     @property
@@ -91,10 +120,11 @@ class RowReader:
                 problems += found
                 rejected += 1
             else:
-                duplicates += found.external_id in contacts
-                if found.external_id in contacts:
-                    problems.append(_superseded(contacts[found.external_id][0], found.external_id, number))
-                contacts[found.external_id] = number, found
+                external_id = found[0]
+                if external_id in contacts:
+                    duplicates += 1
+                    problems.append(_superseded(contacts[external_id][0], external_id, number))
+                contacts[external_id] = number, found
             if read == size:
                 break
         return Batch(
@@ -106,31 +136,64 @@ class RowReader:
         )
 
     def _read(self, number: int, cells: list[str]) -> ContactRow | list[RowProblem]:
-        draft = Draft(external_id="")
+        cells.append("")
         try:
-            for name, index, read in self._readers:
-                setattr(draft, name, read(cells[index]))
-            draft.attributes = {name: read_attribute(cells[index]) for name, index in self._attributes}
-            draft.consents = self._consents(cells, draft)
+            return self._made_up(cells, self._synthesizer) if self._synthesizer else self._plain(cells)
         except InputError:
-            return self._problems(number, cells, draft)
-        if self._synthesizer:
-            self._synthesizer.fill(draft)
-        return self._row(draft)
+            return self._problems(number, cells)
 
-    def _problems(self, number: int, cells: list[str], draft: Draft) -> list[RowProblem]:
+    def _plain(self, cells: list[str]) -> ContactRow:
+        external_id, name, email, phone, locale, zone, kind, at, source = [
+            read(cells[index]) for read, index in self._columns
+        ]
+        members = [read(cells[index]) for read, index in self._members]
+        return ContactRow(
+            external_id,
+            kind,
+            name,
+            locale,
+            zone,
+            "{" + ",".join(filter(None, members)) + "}",
+            email,
+            phone,
+            address_key(self._key, "email", email) if email else b"",
+            address_key(self._key, "sms", phone) if phone else b"",
+            self._consents(cells, source, at) if self._acts else (),
+        )
+
+    def _made_up(self, cells: list[str], synthesizer: Synthesizer) -> ContactRow:
+        values = {name: read(cells[index]) for name, (read, index) in zip(FIELDS, self._columns, strict=True)}
+        columns = self._setting.layout.attributes.items()
+        draft = Draft(**values, attributes={name: read_attribute(cells[index]) for name, index in columns})
+        draft.consents = self._consents(cells, draft.consent_source, draft.consent_date)
+        synthesizer.fill(draft)
+        members = [_member(name, value) for name, value in draft.attributes.items()]
+        return ContactRow(
+            draft.external_id,
+            draft.kind,
+            draft.name,
+            draft.locale,
+            draft.zone,
+            "{" + ",".join(filter(None, members)) + "}",
+            draft.email,
+            draft.phone,
+            address_key(self._key, "email", draft.email) if draft.email else b"",
+            address_key(self._key, "sms", draft.phone) if draft.phone else b"",
+            draft.consents,
+        )
+
+    def _problems(self, number: int, cells: list[str]) -> list[RowProblem]:
         """Everything that is wrong with a row, not only the first thing: one round of corrections is enough."""
         titles = self._setting.layout.titles
         external_id = cells[self._setting.layout.fields["external_id"]].strip()[:_ID_CHARS]
-        readers = self._readers + [(name, index, read_attribute) for name, index in self._attributes]
         problems: list[RowProblem] = []
-        for _, index, read in readers:
+        for read, index in (*sorted(self._columns, key=itemgetter(1)), *self._members):
             try:
                 read(cells[index])
             except InputError as error:
                 problems.append(_problem(number, external_id, error, titles[index]))
         try:
-            self._consents(cells, draft)
+            self._consents(cells, "", None)
         except InputError as error:
             problems.append(_problem(number, external_id, error))
         return problems
@@ -149,37 +212,34 @@ class RowReader:
             "consent_source": read_name,
         }
         read = readers[name]
+        if name in _REPEATING:
+            return _remembering(lambda cell: read(clean_cell(cell)))
         return lambda cell: read(clean_cell(cell))
 
-    def _consents(self, cells: list[str], draft: Draft) -> tuple[ConsentRow, ...]:
+    def _consents(self, cells: list[str], source: str, at: datetime | None) -> tuple[ConsentRow, ...]:
         found: list[ConsentRow] = []
-        source = draft.consent_source or self._setting.options.consent_source
-        for column in self._setting.layout.consents:
+        for read, column in self._acts:
             try:
-                act = read_act(clean_cell(cells[column.index]))
+                act = read(cells[column.index])
             except InputError as error:
                 raise InputError(column.title, error.problem, error.remedy) from error
             if act:
-                proof, at = self._setting.file, draft.consent_date
-                found.append(ConsentRow(column.channel, column.topic, act, source, proof, at))
+                told = source or self._setting.options.consent_source
+                found.append(ConsentRow(column.channel, column.topic, act, told, self._setting.file, at))
         return tuple(found)
 
-    def _row(self, draft: Draft) -> ContactRow:
-        key = self._setting.key
-        attributes = {name: value for name, value in draft.attributes.items() if value is not None}
-        return ContactRow(
-            draft.external_id,
-            draft.kind,
-            draft.name,
-            draft.locale,
-            draft.zone,
-            orjson.dumps(attributes).decode(),
-            draft.email,
-            draft.phone,
-            address_key(key, "email", draft.email) if draft.email else b"",
-            address_key(key, "sms", draft.phone) if draft.phone else b"",
-            draft.consents,
-        )
+
+def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:
+    return Remembered(read).__getitem__
+
+
+def _read_member(name: str, cell: str) -> str:
+    return _member(name, read_attribute(cell))
+
+
+def _member(name: str, value: AttributeValue) -> str:
+    """One member of a JSON object, "" where there is no value."""
+    return "" if value is None else f"{orjson.dumps(name).decode()}:{orjson.dumps(value).decode()}"
 
 
 def _problem(number: int, external_id: str, error: InputError, column: str = "") -> RowProblem:

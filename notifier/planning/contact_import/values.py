@@ -72,6 +72,8 @@ def read_phone(text: str, region: str) -> str:
     """
     if _NANP.fullmatch(text):
         return text
+    if region == "CN" and (mobile := _CN_MOBILE.fullmatch(text)):
+        return f"+86{mobile[1]}"
     number = text.translate(_PHONE_MARKS)
     if not number.isascii():
         number = unicodedata.normalize("NFKC", number).translate(_PHONE_MARKS)
@@ -166,7 +168,8 @@ def clean_cell(cell: str) -> str:
     """Without spaces around it and without the apostrophe an export puts before formulas."""
     if len(cell) > MAX_FIELD_CHARS:
         raise InputError("cell", f"longer than {MAX_FIELD_CHARS} characters", "Shorten it.")
-    return plain_cell(cell.strip())
+    text = cell.strip()
+    return plain_cell(text) if text[:1] == "'" else text
 
 
 def read_external_id(text: str) -> str:
@@ -179,10 +182,6 @@ def read_external_id(text: str) -> str:
 
 def read_attribute(cell: str) -> AttributeValue:
     """Number, truth value, or text; "" is None. What would not read back the same stays text: 007, 1.0e5, +86."""
-    return _read_short(cell) if len(cell) <= _SHORT_CHARS else _read_attribute(cell)
-
-
-def _read_attribute(cell: str) -> AttributeValue:
     text = clean_cell(cell)
     if text[:1] in "-0123456789":
         if _INTEGER.fullmatch(text) and text != "-0":
@@ -192,7 +191,3 @@ def _read_attribute(cell: str) -> AttributeValue:
     if not text.isprintable() and _UNWANTED.search(text.replace("\n", "").replace("\t", "").replace("\r", "")):
         raise InputError("attribute", "holds a control character", "Remove it.")
     return _NAMED_VALUES.get(text, text) if text else None
-
-
-_SHORT_CHARS = 32
-_read_short = lru_cache(maxsize=50_000)(_read_attribute)  # most attributes repeat few values
