@@ -34,7 +34,7 @@ INPUTS = {
 }
 PUBLIC_URL = "https://notify.riverside-bank.example"
 _STEPS = "steps:\n  inform: {channels: [email], template: measures-notice}\n"
-_EMPTIED = "contacts, recipients, messages, events, claims, tallies, invitations, imports, lists, runs, run_steps"
+_EMPTIED = "contacts, addresses, consent_states, recipients, messages, events, claims, tallies, invitations, imports, lists, runs, run_steps"
 _BATCH = 5_000
 _REPLY_S = 900
 
