@@ -1,0 +1,94 @@
+"""The worker as a process: it plans, sends and applies by itself, and leaves cleanly."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+from notifier.settings import Settings
+from notifier.store.database import Database
+from notifier.store.queue import JOBS, open_redis, queue_name
+from tests.builders import (
+    add_contact,
+    assert_tallies_agree,
+    campaign,
+    define,
+    fetch,
+    kept,
+    launch,
+    set_now,
+    state_counts,
+)
+from tests.worker.processes import until, worker
+
+DONE = "SELECT count(*)::int FROM notifier.messages WHERE state = 'accepted'"
+
+
+async def _scene(database: Database, settings: Settings, folder: Path, count: int = 20) -> None:
+    await set_now(database)
+    await define(database, folder, campaign(), campaign("alarm", purpose="emergency"))
+    for number in range(count):
+        await add_contact(database, settings, f"c{number:03}")
+
+
+async def test_a_launched_run_is_planned_sent_and_ended_by_itself(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path)
+    async with worker(settings):
+        await launch(database)
+        await launch(database, "alarm")
+        await until(database, DONE, 40)
+        await until(database, "SELECT count(*)::int FROM notifier.runs WHERE state = 'ended'", 2)
+    assert len(await kept(database)) == 40
+    await assert_tallies_agree(database)
+
+
+async def test_told_to_stop_it_finishes_what_is_on_the_wire_and_leaves_cleanly(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, 300)
+    async with worker(settings) as process:
+        await launch(database)
+        await until(database, "SELECT count(*) > 0 FROM notifier.sandbox_items", True)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert time.monotonic() - begun < 15
+    found = await state_counts(database)
+    assert set(found) <= {"accepted", "queued"}
+    assert found["accepted"] == len(await kept(database))
+    assert await fetch(database, "SELECT count(*) FROM notifier.claims") == [(0,)]
+    await assert_tallies_agree(database)
+
+
+async def test_jobs_are_json_and_pickles_in_the_queue_do_no_harm(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, 3)
+    marker = tmp_path / "harm"
+    evil = b"\x80\x04cposix\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
+    redis = open_redis(settings.redis_url)
+    job = await redis.enqueue_job("drain-3", _queue_name=queue_name(JOBS["drain-3"]))
+    assert job is not None
+    raw = await redis.get(f"arq:job:{job.job_id}")
+    assert raw is not None
+    assert raw.startswith(b"{")
+    for name, body in (("evil", evil), ("none", b"{}"), ("list", b"[1]")):
+        await redis.set(f"arq:job:{name}", body)
+        await redis.zadd(queue_name(JOBS["drain-3"]), {name: 1})
+    async with worker(settings):
+        await launch(database)
+        await until(database, DONE, 3)
+    await redis.aclose()
+    assert not marker.exists()
+
+
+async def test_a_worker_serves_only_its_lanes(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await _scene(database, settings, tmp_path, 3)
+    async with worker(settings, (1, 2)):
+        await launch(database)
+        await launch(database, "alarm")
+        await until(database, DONE, 3)
+        await asyncio.sleep(1)
+    assert await state_counts(database) == {"accepted": 3, "queued": 3}
