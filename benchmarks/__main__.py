@@ -37,8 +37,8 @@ def main() -> None:
         sys.exit(f"BENCH_STAGES: {', '.join(sorted(unknown))} is none of {', '.join(STAGES)}")
     figures = asyncio.run(_measure(float(os.environ.get("BENCH_SCALE", "1")), stages))
     print(table(figures))
-    if name := os.environ.get("BENCH_JSON"):
-        Path(name).write_text(json.dumps(figures, indent=2) + "\n")
+    if file := os.environ.get("BENCH_JSON"):
+        Path(file).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 async def _measure(scale: float, stages: tuple[str, ...]) -> dict[str, Any]:

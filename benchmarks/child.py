@@ -15,7 +15,7 @@ import uvloop
 
 from benchmarks.profile import profiled
 from notifier.delivery.drain import Sender
-from notifier.delivery.keys import derive_keys
+from notifier.domain.keys import derive_keys
 from notifier.planning.catalogue import find_bank, get_campaign
 from notifier.planning.contact_import import ImportOptions, import_contacts
 from notifier.planning.launch import launch_campaign
@@ -69,7 +69,7 @@ class Child:
             Path(file),
             ImportOptions(),
             bank=bank,
-            address_hash_key=derive_keys(self._settings).addresses,
+            address_hash_key=derive_keys(self._settings.secret).addresses,
         )
         return {"read": report.read, "added": report.added, "rejected": report.rejected}
 

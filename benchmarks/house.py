@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.child import TEAM, open_hours
-from notifier.delivery.keys import derive_keys
 from notifier.domain.contact import Contact
+from notifier.domain.keys import derive_keys
 from notifier.embedded import embedded_services
 from notifier.planning.apply import apply_definitions
 from notifier.planning.definitions.folder import load_definitions
@@ -34,7 +34,7 @@ INPUTS = {
 }
 PUBLIC_URL = "https://notify.riverside-bank.example"
 _STEPS = "steps:\n  inform: {channels: [email], template: measures-notice}\n"
-_EMPTIED = "contacts, addresses, consent_states, recipients, messages, events, claims, tallies, invitations, imports, lists, runs, run_steps"
+_KEPT = "'teams', 'clock', 'migrations', 'definitions'"
 _BATCH = 5_000
 _REPLY_S = 900
 
@@ -110,12 +110,18 @@ class House:
 
     async def empty(self) -> None:
         """No contacts, no runs; the definitions stay."""
-        names = ", ".join(f"notifier.{name}" for name in _EMPTIED.split(", "))
+        names = await self.value(
+            f"""
+            SELECT string_agg(format('notifier.%I', c.relname), ', ') FROM pg_class c
+            WHERE c.relnamespace = 'notifier'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                AND c.relname NOT IN ({_KEPT})
+            """
+        )
         await self.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
 
     async def add_contacts(self, contacts: Iterable[Contact], audience: str = "") -> None:
         """Made-up contacts; those of `audience` join this list."""
-        key, batch = derive_keys(self.settings).addresses, []
+        key, batch = derive_keys(self.settings.secret).addresses, []
         for contact in contacts:
             batch.append(row_of(contact, key))
             if len(batch) == _BATCH:

@@ -40,11 +40,15 @@ async def measure_email(house: House, port: int, number: int, *, profile: str = 
     await house.analyze()
     async with house.children(_WORKERS) as workers:
         size = await _warm_up(house, port, workers, warm)
-        ceiling = await _ceiling(house, port, number, size)
+        before = await _ceiling(house, port, number, size)
         figures = await _email(house, port, workers, number, profile)
+        after = await _ceiling(house, port, number, size)
+    # The machine is never the same twice: once before, once after, and the better one counts.
+    ceiling = {key: max(before[key], after[key]) for key in before}
     return {
         **figures,
         **ceiling,
+        "smtp_source_runs_per_s": [before["smtp_source_per_s"], after["smtp_source_per_s"]],
         "message_bytes": size,
         "email_ratio": figures["email_per_s"] / ceiling["smtp_source_per_s"],
     }

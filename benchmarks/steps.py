@@ -16,10 +16,10 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.stages import add_people, plan_run
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composed, Composer, Source
-from notifier.delivery.keys import derive_keys
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
+from notifier.domain.keys import derive_keys
 from notifier.domain.message import RunId, State
 from notifier.providers.base import Provider
 from notifier.store.database import open_database
@@ -77,7 +77,7 @@ async def _measure() -> None:
             bench = _Bench(
                 house=bench_house,
                 materials=materials,
-                composer=Composer(house.settings.public_url, derive_keys(house.settings).links),
+                composer=Composer(house.settings.public_url, derive_keys(house.settings.secret).links),
                 account=account,
                 provider=provider,
                 costs=Costs(),
