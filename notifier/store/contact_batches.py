@@ -1,7 +1,7 @@
 """Contacts written many at a time: added, updated or left alone, with addresses, consents and list."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -61,6 +61,7 @@ _ADDRESS_COLUMNS = (("email", "email", 6, 8), ("phone", "sms", 7, 9))
 _COPIED_TEXT = "id team_id external_id kind name locale zone attributes created_at updated_at"
 _COPIED = tuple(_COPIED_TEXT.split())
 _COPIED_ADDRESSES = ("contact_id", "channel", "address", "address_key")
+_TEXTS = ("external_id", "kind", "name", "locale", "zone", "attributes", "email", "phone")
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 # The team is locked against deletion; as a foreign key it would be looked up once per contact.
@@ -177,7 +178,7 @@ async def _add_new(
         fresh = [row for row in rows if row.external_id not in known] if known else rows
         try:
             async with tx.transaction():
-                await _copy(tx, team_id, list(zip(found["ids"], fresh, strict=True)), found["at"], columns)
+                await _copy(tx, _Fresh(team_id=team_id, at=found["at"], ids=found["ids"], rows=fresh), columns)
         except UniqueViolationError as error:
             if error.constraint_name != "contacts_external":
                 raise
@@ -185,32 +186,62 @@ async def _add_new(
             return set(found["ids"]), [row for row in rows if row.external_id in known] if known else ()
 
 
-async def _copy(tx: Tx, team_id: int, rows: Sequence[tuple[int, ContactRow]], at: datetime, columns: Columns) -> None:
-    if not rows:
-        return
-    source = io.BytesIO(_copy_text(team_id, rows, at))
-    await tx.copy_to_table("contacts", schema_name="notifier", columns=_COPIED, source=source)
-    channels = [(channel, address, key) for field, channel, address, key in _ADDRESS_COLUMNS if field in columns.fields]
-    addresses = [
-        (contact_id, channel, row[address], row[key])
-        for contact_id, row in rows
-        for channel, address, key in channels
-        if row[address]
-    ]
-    await tx.copy_records_to_table("addresses", schema_name="notifier", columns=_COPIED_ADDRESSES, records=addresses)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fresh:
+    """Contacts to add, each with its id."""
+
+    team_id: int
+    at: datetime
+    ids: Sequence[int]
+    rows: Sequence[ContactRow]
+
+    def copy_contacts(self) -> bytes:
+        """Lines of `_COPIED`."""
+        begin, end = f"\t{self.team_id}\t", f"\t{self.at.isoformat()}\t{self.at.isoformat()}\n"
+
+        def lines(rows: Sequence[ContactRow]) -> list[str]:
+            pairs = zip(self.ids, rows, strict=True)
+            return [f"{i}{begin}{r[0]}\t{r[1]}\t{r[2]}\t{r[3]}\t{r[4]}\t{r[5]}{end}" for i, r in pairs]
+
+        return _copy_text(lines, self.rows, tabs=len(_COPIED) - 1, backslashes=0)
+
+    def copy_addresses(self, fields: frozenset[str]) -> bytes:
+        """Lines of `_COPIED_ADDRESSES`, those of one contact together."""
+        wanted = [(channel, address, key) for field, channel, address, key in _ADDRESS_COLUMNS if field in fields]
+
+        def lines(rows: Sequence[Any]) -> list[str]:
+            return [
+                f"{i}\t{channel}\t{r[address]}\t\\\\x{r[key].hex()}\n"
+                for i, r in zip(self.ids, rows, strict=True)
+                for channel, address, key in wanted
+                if r[address]
+            ]
+
+        return _copy_text(lines, self.rows, tabs=len(_COPIED_ADDRESSES) - 1, backslashes=2)
 
 
-def _copy_text(team_id: int, rows: Iterable[tuple[int, ContactRow]], at: datetime) -> bytes:
-    """PostgreSQL's text format: a line per row, escaped where anything needs it, which is rare."""
-    end = f"\t{at.isoformat()}\t{at.isoformat()}\n"
-    lines = [f"{i}\t{team_id}\t{r[0]}\t{r[1]}\t{r[2]}\t{r[3]}\t{r[4]}\t{r[5]}{end}" for i, r in rows]
-    text = "".join(lines).encode()
-    tabs, ends = text.count(b"\t"), text.count(b"\n")
-    if b"\\" not in text and b"\r" not in text and (tabs, ends) == ((len(_COPIED) - 1) * len(lines), len(lines)):
+async def _copy(tx: Tx, fresh: _Fresh, columns: Columns) -> None:
+    for table, names, text in (
+        ("contacts", _COPIED, fresh.copy_contacts()),
+        ("addresses", _COPIED_ADDRESSES, fresh.copy_addresses(columns.fields)),
+    ):
+        if text:
+            await tx.copy_to_table(table, schema_name="notifier", columns=names, source=io.BytesIO(text))
+
+
+def _copy_text(
+    lines: Callable[[Sequence[ContactRow]], list[str]], rows: Sequence[ContactRow], *, tabs: int, backslashes: int
+) -> bytes:
+    """PostgreSQL's text format; more marks than the lines have of themselves must be escaped, which is rare."""
+    found = lines(rows)
+    text, n = "".join(found).encode(), len(found)
+    if [text.count(mark) for mark in (b"\t", b"\\", b"\n", b"\r")] == [n * tabs, n * backslashes, n, 0]:
         return text
-    return "".join(
-        "\t".join((f"{i}\t{team_id}", *(field.translate(_ESCAPED) for field in r[:6]))) + end for i, r in rows
-    ).encode()
+    return "".join(lines([_escape(row) for row in rows])).encode()
+
+
+def _escape(row: ContactRow) -> ContactRow:
+    return row._replace(**{field: getattr(row, field).translate(_ESCAPED) for field in _TEXTS})
 
 
 async def _update(tx: Tx, team_id: int, rows: Sequence[ContactRow], columns: Columns) -> tuple[set[int], set[int]]:

@@ -1,5 +1,6 @@
 """Tokens open only what they were signed for, and reading one never raises."""
 
+import hmac
 import re
 import string
 
@@ -110,6 +111,12 @@ def test_keys_differ_by_use_and_secret() -> None:
     keys = {derive_key(secret, use) for secret in (b"a", b"b") for use in ("links", "addresses")}
     assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
+
+
+@pytest.mark.parametrize("key", [KEY, b"", b"k" * 64, b"k" * 65])
+def test_an_address_key_is_an_hmac(key: bytes) -> None:
+    whole = hmac.digest(key, "email:王@example.com".encode(), "sha256")
+    assert address_key(key, "email", "王@example.com") == whole[:16]
 
 
 def test_an_address_key_hides_the_address_and_keeps_equality() -> None:

@@ -1,13 +1,17 @@
 """Contacts in PostgreSQL: written, found, paged; consent is a ledger."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentAct, ConsentRecord, Contact, ContactKind
 from notifier.domain.links import address_key
-from notifier.store.contact_batches import Columns, ensure_list, write_contacts
+from notifier.store.contact_batches import BatchCounts, Columns, ensure_list, write_contacts
 from notifier.store.contacts import (
+    FIELDS,
     count_contacts,
     find_by_address_key,
     get_contact,
@@ -126,3 +130,59 @@ async def test_a_list_is_made_once_and_takes_each_contact_once(database: Databas
         assert await tx.fetchval("SELECT count(*) FROM notifier.list_members") == 1
         empty = await write_contacts(tx, TEAM, [], Columns(fields=frozenset()))
         assert empty.added == 0
+
+
+async def test_what_would_break_a_line_of_the_copy_reads_back_as_written(database: Database) -> None:
+    odd = replace(
+        ANNA,
+        external_id="C\t1\\N",
+        name="a\\tb\nc\r",
+        email='"a\\\\b"@example.com',
+        attributes={"said": 'he\t"said"\\n\n', "path": "C:\\new"},
+    )
+    async with database.transaction() as tx:
+        rows = [row_of(odd, KEY), row_of(replace(ANNA, external_id="C2"), KEY)]
+        counts = await write_contacts(tx, TEAM, rows, Columns(fields=FIELDS))
+        stored = await get_contact(tx, TEAM, odd.external_id)
+        plain = await get_contact(tx, TEAM, "C2")
+        assert counts.added == 2
+        assert stored
+        assert stored.contact == odd
+        assert plain
+        assert plain.contact == replace(ANNA, external_id="C2")
+
+
+async def test_a_contact_that_somebody_else_adds_meanwhile_is_updated(database: Database) -> None:
+    later = [row_of(replace(ANNA, name="later"), KEY), row_of(replace(ANNA, external_id="C2"), KEY)]
+
+    async def write_later() -> BatchCounts:
+        async with database.transaction() as tx:
+            return await write_contacts(tx, TEAM, later, Columns(fields=FIELDS))
+
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        waiting = asyncio.create_task(write_later())
+        for _ in range(1000):
+            if await tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                break
+            await asyncio.sleep(0.01)
+    counts = await waiting
+    async with database.transaction() as tx:
+        assert (counts.added, counts.updated, counts.unchanged) == (1, 1, 0)
+        assert await tx.fetchval("SELECT name FROM notifier.contacts WHERE external_id = 'C1'") == "later"
+        assert await tx.fetchval("SELECT count(*) FROM notifier.addresses") == 4
+
+
+async def test_addresses_and_consent_go_with_their_contact(database: Database) -> None:
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, replace(ANNA, consents=(OPT_IN,)), KEY)
+        await upsert_contact(tx, TEAM, replace(ANNA, external_id="C2", consents=(OPT_IN,)), KEY)
+        await tx.execute("DELETE FROM notifier.contacts WHERE external_id = 'C1'")
+        for table, left in (("addresses", 2), ("consents", 1), ("consent_states", 1)):
+            assert await tx.fetchval(f"SELECT count(*) FROM notifier.{table}") == left
+
+
+async def test_a_contact_of_no_team_is_not_written(database: Database) -> None:
+    async with database.transaction() as tx:
+        with pytest.raises(LookupError, match="no team 99"):
+            await upsert_contact(tx, 99, ANNA, KEY)
