@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from notifier.delivery.callbacks import apply_callbacks
 from notifier.delivery.drain import Sender
-from notifier.delivery.keys import derive_keys
 from notifier.delivery.settle import settle_doubts
+from notifier.domain.keys import derive_keys
 from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
 from notifier.planning.finish import end_finished_runs
@@ -44,7 +44,7 @@ class Work:
 
     def __init__(self, settings: Settings, database: Database, bell: Bell, sender: Sender) -> None:
         self._settings, self._database, self._bell, self._sender = settings, database, bell, sender
-        self._links_key = derive_keys(settings).links
+        self._links_key = derive_keys(settings.secret).links
         self._kept_house_at = 0.0
 
     def stop_claiming(self) -> None:

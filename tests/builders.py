@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from notifier.delivery.drain import Drained, Sender
-from notifier.delivery.keys import derive_keys
 from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, ConsentAct, ConsentRecord, Contact, ContactKind
+from notifier.domain.keys import derive_keys
 from notifier.domain.links import address_key
 from notifier.domain.message import RunId
 from notifier.planning.apply import Change, apply_definitions
@@ -156,7 +156,7 @@ async def add_contact(
         ),
     )
     async with database.transaction() as tx:
-        await upsert_contact(tx, 1, contact, derive_keys(settings).addresses)
+        await upsert_contact(tx, 1, contact, derive_keys(settings.secret).addresses)
         found: int = await tx.fetchval("SELECT id FROM notifier.contacts WHERE external_id = $1", external_id)
     return found
 
@@ -175,7 +175,7 @@ async def suppress(database: Database, settings: Settings, email: str, reason: s
     async with database.transaction() as tx:
         await tx.execute(
             "INSERT INTO notifier.suppressions (team_id, address_key, channel, reason) VALUES (1, $1, 'email', $2)",
-            address_key(derive_keys(settings).addresses, "email", email),
+            address_key(derive_keys(settings.secret).addresses, "email", email),
             reason,
         )
 

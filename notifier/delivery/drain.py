@@ -10,11 +10,11 @@ from typing import Any
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composed, Composer, Source
-from notifier.delivery.keys import derive_keys
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
 from notifier.domain.errors import Fault, InputError, NeverAgain, NotifierError, OutcomeUnknown, RenderError, TryAgain
+from notifier.domain.keys import derive_keys
 from notifier.domain.message import MessageId, RunId, State
 from notifier.domain.purpose import RULES, InDoubt, Purpose
 from notifier.logs import get_logger
@@ -73,7 +73,7 @@ class Sender:
         self.accounts = Accounts(settings, database)
         self.library = Library(database)
         self._settings = settings
-        self._composer = Composer(settings.public_url, derive_keys(settings).links)
+        self._composer = Composer(settings.public_url, derive_keys(settings.secret).links)
         self._targets: dict[str, int] = {}
         self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
         self._is_stopping = False

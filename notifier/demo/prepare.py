@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from notifier.delivery.keys import derive_keys
 from notifier.demo.options import DemoOptions
 from notifier.demo.story import TEAM, opening_moment
 from notifier.domain.errors import InputError
+from notifier.domain.keys import derive_keys
 from notifier.planning.apply import apply_definitions
 from notifier.planning.catalogue import find_bank
 from notifier.planning.contact_import import ImportOptions, import_contacts
@@ -18,16 +18,11 @@ from notifier.store import access, clock
 from notifier.store.contact_batches import Columns, write_contacts
 from notifier.store.contacts import FIELDS, count_contacts, row_of
 from notifier.store.database import Database
+from notifier.web.access.demo import DEMO_LOGINS
 from notifier.web.access.passwords import create_user
 
 CUSTOMERS = 900
 EMPLOYEES = 60
-LOGINS = (
-    ("lin", "riverside-lin", "林晓 Lin Xiao", "author"),
-    ("chen", "riverside-chen", "陈默 Chen Mo", "approver"),
-)
-"""Login, password, name, role; known to everybody, for the demo listens on this machine only."""
-
 Say = Callable[[str], None]
 
 
@@ -54,14 +49,14 @@ async def _apply(folder: Path, database: Database, say: Say) -> None:
 
 
 async def _add_logins(database: Database) -> None:
-    for login, password, name, role in LOGINS:
+    for login, password, name, role in DEMO_LOGINS:
         async with database.transaction() as tx:
             if await access.find_user(tx, login) is None:
                 await create_user(tx, login=login, password=password, name=name, role=role)
 
 
 async def _add_contacts(settings: Settings, database: Database, options: DemoOptions, say: Say) -> None:
-    key = derive_keys(settings).addresses
+    key = derive_keys(settings.secret).addresses
     customers = CUSTOMERS
     if options.contacts is not None:
         customers = 0

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from notifier.delivery.settle import RECONCILE_FOR
 from notifier.demo.customers import LIVE_PACE, STORY_PACE, TRUE_SATISFACTION, Customers
 from notifier.demo.options import DemoOptions
-from notifier.demo.prepare import LOGINS, prepare
+from notifier.demo.prepare import prepare
 from notifier.demo.story import at_once, by_calendar, launch_story
 from notifier.demo.summary import Summary, show_summary, summarize
 from notifier.domain.errors import ServiceError
@@ -27,6 +27,7 @@ from notifier.store.progress import OpenWork, find_open_work
 from notifier.store.queue import JOBS, Bell, open_bell
 from notifier.store.runs import Run
 from notifier.store.sandbox import next_report_at
+from notifier.web.access.demo import DEMO_LOGINS
 
 _POLL_S = 0.05
 _STUCK_S = 180.0
@@ -128,7 +129,7 @@ async def _live(database: Database, bell: Bell, customers: Customers, settings: 
 
 
 def _welcome(settings: Settings, launched: Sequence[Run]) -> str:
-    logins = "\n".join(f"  {login:<10} {password}    {name}" for login, password, name, _ in LOGINS)
+    logins = "\n".join(f"  {login:<10} {password}    {name}" for login, password, name, _ in DEMO_LOGINS)
     news = f"\n{len(launched)} campaigns were launched; " if launched else "\nThe data of the last demo is kept; "
     return f"""
 Notifier is running at {settings.public_url}

@@ -12,12 +12,12 @@ from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composer
 from notifier.delivery.materials import Library
 from notifier.domain.errors import NotFound, ServiceError
+from notifier.domain.keys import derive_keys
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.attempts import Attempts
 from notifier.store.database import Database, open_database
 from notifier.store.queue import Bell, open_bell
-from notifier.web.access.keys import derive_keys
 from notifier.web.api.routes import router as api
 from notifier.web.catalogue import Catalogue
 from notifier.web.console.routes import router as console

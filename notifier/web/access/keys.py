@@ -1,40 +1,18 @@
-"""API keys of the bank's systems, and the keys this process signs with."""
+"""API keys of the bank's systems."""
 
 import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier.domain.errors import InputError
-from notifier.domain.links import derive_key
 from notifier.store import access
 from notifier.store.access import ApiKey
 from notifier.store.database import Tx
 
 SCOPES = ("read", "write", "send")
 _PREFIX = "nk"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """One key for each use, all derived from the installation's secret."""
-
-    links: bytes = field(repr=False)
-    addresses: bytes = field(repr=False)
-    sessions: bytes = field(repr=False)
-    hooks: bytes = field(repr=False)
-
-
-def derive_keys(secret: bytes) -> Keys:
-    """The keys of an installation."""
-    return Keys(
-        links=derive_key(secret, "links"),
-        addresses=derive_key(secret, "addresses"),
-        sessions=derive_key(secret, "sessions"),
-        hooks=derive_key(secret, "hooks"),
-    )
 
 
 async def create_api_key(

@@ -11,11 +11,11 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from notifier.domain.keys import Keys
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.access import User
 from notifier.store.database import Database, Tx
-from notifier.web.access.keys import Keys
 from notifier.web.access.passwords import verify_password
 
 _MAY_ACT = frozenset({"author", "approver", "operator", "admin"})

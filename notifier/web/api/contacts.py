@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Request, Response
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentRecord, Contact, ContactKind
 from notifier.domain.errors import NotFound
+from notifier.domain.keys import Keys
 from notifier.planning.contact_import.values import read_email, read_locale, read_phone, read_zone
 from notifier.store import contacts as store
 from notifier.store.access import add_audit
 from notifier.store.contacts import StoredContact
 from notifier.store.database import Database
-from notifier.web.access.keys import Keys
 from notifier.web.api.keyed import Reader, Writer, actor
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import ConsentShape, ContactIn, ContactOut

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from notifier.domain.errors import NotFound
+from notifier.domain.keys import Keys
 from notifier.domain.links import LinkKind, message_token, read_link
 from notifier.domain.message import MessageId, RunId, State
 from notifier.planning.launch import send_one
 from notifier.store.database import Database, Tx
 from notifier.store.views import messages as view
 from notifier.store.views.runs import get_run_line
-from notifier.web.access.keys import Keys
 from notifier.web.api.keyed import Reader, Sender, actor, once
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef

@@ -11,6 +11,7 @@ from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.attempts import Attempts
 from notifier.store.database import Database
+from notifier.web.access.demo import DEMO_LOGINS
 from notifier.web.access.sessions import (
     FormSender,
     check_origin,
@@ -29,7 +30,6 @@ log = get_logger()
 _WINDOW_S = 900
 _PER_LOGIN = 5
 _PER_ADDRESS = 50
-DEMO_LOGINS = (("lin", "riverside-lin", "author"), ("chen", "riverside-chen", "approver"))
 """The users `notifier demo` adds: login, password, role."""
 
 
