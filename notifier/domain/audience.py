@@ -125,6 +125,7 @@ class InputIs:
 Rule = All | Any | Not | KindIs | Attribute | HasConsent | InList | History | Answered | InputIs
 
 EVERYBODY = All(())
+NOBODY = Not(EVERYBODY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from notifier.domain.audience import All, Bindings, InList, Rule
+from notifier.domain.audience import NOBODY, All, Bindings, InList, Rule
 from notifier.domain.campaign import Campaign, Step
 from notifier.domain.channel import Channel
 from notifier.domain.errors import NotFound, NotifierError
@@ -88,9 +88,13 @@ async def _halt(database: Database, run_id: RunId, error: Exception) -> None:
 
 
 async def freeze_audience(tx: Tx, run: Run, version: CampaignVersion) -> int:
-    """The contacts meant and the accounts of all posts become recipients; returns how many contacts."""
+    """The contacts meant and the accounts of all posts become recipients; returns how many contacts.
+
+    A campaign of posts alone means nobody in particular.
+    """
     campaign = version.campaign
-    where = _compile(run_audience(campaign, run), run, version, first=_FREEZE_FIRST)
+    meant = run_audience(campaign, run) if any(not step.is_post for step in campaign.steps) else NOBODY
+    where = _compile(meant, run, version, first=_FREEZE_FIRST)
     accounts = sorted({account for step in campaign.steps for account in step.accounts})
     count = await runs.freeze_recipients(tx, run, where.sql, list(where.params), accounts)
     log.info("planning.audience_frozen", run=run.id, recipients=count)
