@@ -27,8 +27,9 @@ TITLE = Localized({"en": "Title"})
 
 def domain_classes() -> Iterator[type]:
     for module in pkgutil.iter_modules(domain.__path__):
-        members = inspect.getmembers(importlib.import_module(f"{domain.__name__}.{module.name}"), inspect.isclass)
-        yield from (kind for _, kind in members if kind.__module__.startswith(domain.__name__))
+        name = f"{domain.__name__}.{module.name}"
+        members = inspect.getmembers(importlib.import_module(name), inspect.isclass)
+        yield from (kind for _, kind in members if kind.__module__ == name)
 
 
 def template(*names: str, fallback: dict[str, str] | None = None) -> Template:
