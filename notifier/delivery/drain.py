@@ -232,6 +232,8 @@ class Sender:
         try:
             account, provider = await self.accounts.get(wire.materials.accounts[key])
             outgoing = self._outgoing(message, composed, wire.materials, account)
+            if provider.capabilities.takes_mime:
+                outgoing = self._with_mime(message, composed, wire.materials, outgoing)
         except InputError as error:
             wire.receipts[message.id] = _wait(message, str(error))
         except RenderError as error:
@@ -280,25 +282,26 @@ class Sender:
         return step.template.template.keep_content or step.purpose is Purpose.EMERGENCY
 
     def _outgoing(self, message: Claimed, composed: Composed, materials: RunMaterials, account: Account) -> Outgoing:
-        public_id = self._composer.public_id(materials, message.id)
-        step, bank = materials.steps[message.step], materials.bank
-        content = self._composer.track(composed.content, materials, message.id, self._targets)
-        outgoing = Outgoing(
-            public_id=public_id,
+        bank = materials.bank
+        return Outgoing(
+            public_id=self._composer.public_id(materials, message.id),
             channel=Channel(message.channel),
             to=message.address or account.key,
             sender=account.sender or bank.sender_email,
             sender_name=bank.name.get(composed.locale, bank.default_locale),
             reply_to=bank.reply_to,
-            content=content,
+            content=self._composer.track(composed.content, materials, message.id, self._targets),
             callback_url=f"{self._settings.public_url}/hooks/{account.provider}/{account.key}",
             validity_s=max(1, int((message.expires_at - message.claimed_at).total_seconds())),
         )
-        if not isinstance(content, EmailContent):
+
+    def _with_mime(self, message: Claimed, composed: Composed, materials: RunMaterials, outgoing: Outgoing) -> Outgoing:
+        if not isinstance(outgoing.content, EmailContent):
             return outgoing
-        list_id = f"{step.topic or materials.campaign.key}.{outgoing.sender.rpartition('@')[2]}"
+        topic = materials.steps[message.step].topic or materials.campaign.key
+        list_id = f"{topic}.{outgoing.sender.rpartition('@')[2]}"
         return outgoing.with_mime(
-            self._composer.mime(content, outgoing, composed, date=message.claimed_at, list_id=list_id)
+            self._composer.mime(outgoing.content, outgoing, composed, date=message.claimed_at, list_id=list_id)
         )
 
 

@@ -25,6 +25,7 @@ class Capabilities:
     reports_delivery: bool = False  # False: accepted is the last thing we hear
     idempotent: bool = False  # sending the same public id twice within the hour is harmless
     in_doubt_read_back: bool = False  # it can be asked afterwards whether it took a message
+    takes_mime: bool = False  # it wants an e-mail as the bytes for the wire
     by_hand: bool = False  # accepted means "a task exists"; a person finishes it
 
 

@@ -24,7 +24,7 @@ from notifier.providers.smtp.pool import Pool, Server
 from notifier.providers.smtp.replies import queue_id
 from notifier.providers.smtp.transport import Envelope, Transport
 
-_CAPABILITIES = Capabilities(channels=frozenset({Channel.EMAIL}))
+_CAPABILITIES = Capabilities(channels=frozenset({Channel.EMAIL}), takes_mime=True)
 _DEFAULT_PORT = {"starttls": 587, "tls": 465, "none": 25}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # Deliberately narrower than RFC 5321: no quoted local parts, no literals, nothing that could start a second address.
