@@ -59,17 +59,18 @@ class SecurityHeaders:
 
 @cache
 def asset_url(path: str) -> str:
-    """`/assets/console.css?v=…`, where v is the content's hash; without it where the file is missing."""
-    file = ASSETS / path
-    if not file.is_file():
-        return f"/assets/{path}"
-    return f"/assets/{path}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+    """`/assets/console.css?v=…`, where v is the content's hash; `FileNotFoundError` where it was not built."""
+    return f"/assets/{path}?v={hashlib.sha256((ASSETS / path).read_bytes()).hexdigest()[:12]}"
 
 
 def serve_asset(path: str, version: str) -> Response | None:
     """The file under `assets`, kept by browsers for a year where the address names its content."""
-    file = (ASSETS / path).resolve()
-    if not file.is_relative_to(ASSETS) or not file.is_file() or file.suffix not in _TYPES:
+    try:
+        file = (ASSETS / path).resolve()
+        is_there = file.is_relative_to(ASSETS) and file.is_file()
+    except (ValueError, OSError):  # a NUL, a name too long for the file system
+        return None
+    if not is_there or file.suffix not in _TYPES:
         return None
     caching = _A_YEAR if version and asset_url(path).endswith(f"?v={version}") else _AN_HOUR
     return FileResponse(file, media_type=_TYPES[file.suffix], headers={"cache-control": caching})
