@@ -1,6 +1,7 @@
 """Commands that run: the demo, everything at once, one web server, one worker; and the migration."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from notifier.processes import (
     refuse_taken_port,
     running,
 )
-from notifier.settings import Settings
+from notifier.settings import Settings, starter_dir, variable_of
 from notifier.store.database import migrate, open_database
 from notifier.store.definitions import list_latest
 from notifier.store.views.users import list_users
@@ -52,6 +53,9 @@ def demo(  # noqa: PLR0917 - one for each option
 ) -> None:
     """Show the product on sample campaigns and made-up customers; nothing leaves this machine.
 
+    It plays the starter pack, or NOTIFIER_DEFINITIONS_DIR where all its accounts are sandbox or manual, and keeps its
+    data apart from those of `up`, in `.notifier/demo`.
+
     - `notifier demo` starts everything and prints the address and logins; Ctrl-C stops it, the data stays
 
     - `notifier demo --reset` starts over
@@ -63,13 +67,20 @@ def demo(  # noqa: PLR0917 - one for each option
     options = DemoOptions(
         once=once, reset=reset, contacts=contacts, synthesize_addresses=synthesize_addresses, as_json=as_json
     )
-    settings = read_settings(web_port=port)
+    settings = read_settings(**demo_folders(), web_port=port)
     try:
         code = run(run_demo(settings, options))
     except (KeyboardInterrupt, asyncio.CancelledError):
         note("Stopped. `notifier demo` goes on where it was, `notifier demo --reset` starts over.")
         code = INTERRUPTED if once else 0
     raise typer.Exit(code)
+
+
+def demo_folders() -> dict[str, object]:
+    """Folders of the demo's own: neither the definitions of the current folder nor the data of `up`."""
+    data_dir = os.environ.get(variable_of("data_dir")) or str(Settings.model_fields["data_dir"].default)
+    definitions = os.environ.get(variable_of("definitions_dir")) or starter_dir()
+    return {"data_dir": Path(data_dir) / "demo", "definitions_dir": Path(definitions)}
 
 
 def up(

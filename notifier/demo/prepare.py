@@ -1,9 +1,11 @@
 """Prepare the demo: definitions, contacts, logins, and the clock at the beginning of the story."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from notifier.demo.guard import refuse_sending_accounts
 from notifier.demo.options import DemoOptions
 from notifier.demo.story import TEAM, opening_moment
 from notifier.domain.errors import InputError
@@ -12,6 +14,7 @@ from notifier.planning.apply import apply_definitions
 from notifier.planning.catalogue import find_bank
 from notifier.planning.contact_import import ImportOptions, import_contacts
 from notifier.planning.definitions.check import check_folder
+from notifier.planning.definitions.folder import Definitions
 from notifier.planning.synthesize import synthetic_contacts
 from notifier.settings import Settings
 from notifier.store import access, clock
@@ -26,9 +29,19 @@ EMPLOYEES = 60
 Say = Callable[[str], None]
 
 
-async def prepare(settings: Settings, database: Database, options: DemoOptions, say: Say) -> bool:
+async def read_definitions(folder: Path) -> Definitions:
+    """The folder's definitions, checked, none of whose accounts reaches anybody."""
+    found = (await asyncio.to_thread(check_folder, folder)).require()
+    refuse_sending_accounts(found)
+    return found
+
+
+async def prepare(
+    settings: Settings, database: Database, definitions: Definitions, options: DemoOptions, say: Say
+) -> bool:
     """Bring an empty installation to the beginning of the story; returns False where it had begun already."""
-    await _apply(settings.definitions, database, say)
+    changes = await apply_definitions(database, definitions)
+    say(f"{len(changes)} definitions applied from {definitions.root}")
     async with database.transaction() as tx:
         is_fresh = not await count_contacts(tx, TEAM)
         if is_fresh:
@@ -40,12 +53,6 @@ async def prepare(settings: Settings, database: Database, options: DemoOptions, 
     if is_fresh or options.contacts:
         await _add_contacts(settings, database, options, say)
     return is_fresh
-
-
-async def _apply(folder: Path, database: Database, say: Say) -> None:
-    found = check_folder(folder).require()
-    changes = await apply_definitions(database, found)
-    say(f"{len(changes)} definitions applied from {folder}")
 
 
 async def _add_logins(database: Database) -> None:

@@ -13,14 +13,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from notifier.delivery.settle import RECONCILE_FOR
 from notifier.demo.customers import LIVE_PACE, STORY_PACE, TRUE_SATISFACTION, Customers
+from notifier.demo.guard import mark_prepared, refuse_foreign_data, refuse_unsafe_settings
 from notifier.demo.options import DemoOptions
-from notifier.demo.prepare import prepare
+from notifier.demo.prepare import prepare, read_definitions
 from notifier.demo.story import at_once, by_calendar, launch_story
 from notifier.demo.summary import Summary, show_summary, summarize
 from notifier.domain.errors import ServiceError
 from notifier.embedded import embedded_services, reset
 from notifier.processes import default_children, running
-from notifier.settings import Settings
+from notifier.settings import Settings, variable_of
 from notifier.store import clock, runs
 from notifier.store.database import Database, migrate, open_database
 from notifier.store.progress import OpenWork, find_open_work
@@ -36,16 +37,21 @@ _ROUNDS_AT_MOST = 20_000
 
 
 async def run_demo(settings: Settings, options: DemoOptions) -> int:
-    """The demo as told; returns the exit code. `ServiceError` where a server does not start."""
+    """The demo as told; returns the exit code.
+
+    `ServiceError` where a server does not start, or where it could reach real customers: see `notifier.demo.guard`.
+    """
+    refuse_unsafe_settings(settings, options)
+    definitions = await read_definitions(settings.definitions)
     if options.reset:
         await reset(settings)
     demo = settings.model_copy(update={"demo": True, "recurring": settings.recurring and not options.once})
     async with embedded_services(demo) as services:
-        await migrate(services.database_url)
+        await _claim(services.database_url)
         demo = demo.model_copy(update={"database_url": services.database_url, "redis_url": services.redis_url})
         async with open_database(demo.database_url) as database, open_bell(demo.redis_url) as bell:
             say = Console(stderr=True).print
-            is_fresh = await prepare(demo, database, options, say)
+            is_fresh = await prepare(demo, database, definitions, options, say)
             async with running(demo, default_children(workers=1)) as group:
                 pace = STORY_PACE if options.once else LIVE_PACE
                 customers = Customers(demo, database, group.web_url, pace)
@@ -56,6 +62,16 @@ async def run_demo(settings: Settings, options: DemoOptions) -> int:
                 finally:
                     await customers.aclose()
     return 0
+
+
+async def _claim(database_url: str) -> None:
+    """Make the database the demo's; one in real use is refused before anything in it changes."""
+    async with open_database(database_url, max_connections=2) as database:
+        async with database.transaction() as tx:
+            await refuse_foreign_data(tx)
+        await migrate(database_url)
+        async with database.transaction() as tx:
+            await mark_prepared(tx)
 
 
 async def _to_the_end(database: Database, bell: Bell, customers: Customers, options: DemoOptions) -> int:
@@ -136,6 +152,8 @@ Notifier is running at {settings.public_url}
 Log in with one of (user, password):
 {logins}
 {news}the customers are simulated ({TRUE_SATISFACTION:.0%} of them are satisfied in truth).
+Commands in another terminal reach its data with {variable_of("data_dir")}={settings.data_dir}, for instance
+  {variable_of("data_dir")}={settings.data_dir} notifier campaign status
 Ctrl-C stops everything."""
 
 
