@@ -139,7 +139,7 @@ def launch(  # noqa: PLR0917 - one for each option
 
     - `notifier campaign launch measures-notice --inputs week.yaml --at 2026-03-16T09:00`
 
-    - `notifier campaign launch branch-closure-alert -i branch=静安支行 -i closes=2026-03-12T15:00 --yes`
+    - `notifier campaign launch branch-closure-alert --example --yes`
 
     - `notifier campaign launch measures-notice --example` tries it with the examples
     """
@@ -193,28 +193,34 @@ def status(
     - `notifier campaign status 202603000001 --json`
     """
     if run is None:
-        _show_runs(_in_transaction(lambda tx: list_runs(tx, TEAM, campaign_key=key)), as_json)
+        found, zone = _in_transaction(lambda tx: _find_runs(tx, key))
+        _show_runs(found, zone, as_json)
         return
 
-    async def work(tx: Tx) -> tuple[RunLine, list[StepLine], list[Tally]]:
-        line = await get_run_line(tx, TEAM, run)
-        return line, await list_steps(tx, run), await read_tallies(tx, run)
+    async def work(tx: Tx) -> tuple[RunLine, list[StepLine], list[Tally], str]:
+        line, zone = await get_run_line(tx, TEAM, run), (await find_bank(tx, TEAM)).zone
+        return line, await list_steps(tx, run), await read_tallies(tx, run), zone
 
-    _show_run(*_in_transaction(work), as_json)
+    line, steps, tallies, zone = _in_transaction(work)
+    _show_run(line, steps, tallies, zone=zone, as_json=as_json)
 
 
-def _show_runs(runs: list[RunLine], as_json: bool) -> None:
+async def _find_runs(tx: Tx, key: str) -> tuple[list[RunLine], str]:
+    return await list_runs(tx, TEAM, campaign_key=key), (await find_bank(tx, TEAM)).zone
+
+
+def _show_runs(runs: list[RunLine], zone: str, as_json: bool) -> None:
     if as_json:
         say_json([asdict(one) for one in runs])
         return
     rows = [
-        (str(one.id), one.campaign_key, one.state, f"{one.nominal_at:%Y-%m-%d %H:%M} UTC", describe_counts(one.counts))
+        (str(one.id), one.campaign_key, one.state, _moment(one.nominal_at, zone), describe_counts(one.counts))
         for one in runs
     ]
-    say_table(("run", "campaign", "state", "starts", "messages"), rows)
+    say_table(("run", "campaign", "state", f"starts ({zone})", "messages"), rows)
 
 
-def _show_run(line: RunLine, steps: list[StepLine], tallies: list[Tally], as_json: bool) -> None:
+def _show_run(line: RunLine, steps: list[StepLine], tallies: list[Tally], *, zone: str, as_json: bool) -> None:
     if as_json:
         say_json(
             {**asdict(line), "steps": [asdict(one) for one in steps], "messages": [asdict(one) for one in tallies]}
@@ -224,18 +230,22 @@ def _show_run(line: RunLine, steps: list[StepLine], tallies: list[Tally], as_jso
     if line.problem:
         say(f"problem: {line.problem}")
     say_table(
-        ("step", "state", "due", "template"),
-        [(one.step, one.state, _due(one), f"{one.template_key} v{one.template_version}") for one in steps],
+        ("step", "state", f"due ({zone})", "template"),
+        [(one.step, one.state, _due(one, zone), f"{one.template_key} v{one.template_version}") for one in steps],
     )
     say()
     rows = [(one.step, one.channel, one.state, one.count, one.reason) for one in tallies]
     say_table(("step", "channel", "state", "messages", "reason"), rows, ("messages",))
 
 
-def _due(step: StepLine) -> str:
+def _due(step: StepLine, zone: str) -> str:
     if step.due_local:
         return f"{step.due_local:%Y-%m-%d %H:%M} at the contact"
-    return f"{step.due_at:%Y-%m-%d %H:%M} UTC" if step.due_at else ""
+    return _moment(step.due_at, zone) if step.due_at else ""
+
+
+def _moment(at: datetime, zone: str) -> str:
+    return f"{to_local(at, zone):%Y-%m-%d %H:%M}"
 
 
 @campaign.command()
