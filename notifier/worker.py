@@ -36,7 +36,7 @@ _GRACE_S = 30
 _RECONNECT_S = 1.0
 _CALLBACKS = 1000
 _ROUND_S = 1.0
-_LONGEST_JOB_S = 3600  # a drain ends by itself; cutting it off while a server is slow would leave doubts
+_LONGEST_JOB_S = 600  # a drain ends by itself; cutting it off while a server is slow would leave doubts
 
 
 class Work:
@@ -104,7 +104,12 @@ async def _on_its_own(part: str, work: Awaitable[object]) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - the process edge: log, go on with the next part
-        log.error("worker.part_failed", part=part, error=type(error).__name__, detail=str(error))
+        log.error("worker.part_failed", part=part, **error_facts(error))
+
+
+def error_facts(error: Exception) -> dict[str, str]:
+    """What may be logged of an error: its own words may quote a row, and a row holds addresses."""
+    return {"error": type(error).__name__, "sqlstate": str(getattr(error, "sqlstate", "") or "")}
 
 
 @asynccontextmanager
@@ -221,9 +226,8 @@ def _job(name: str, work: Any) -> Function:
     async def run(_ctx: dict[str, Any]) -> None:
         try:
             await work()
-        except Exception as error:
-            log.error("worker.job_failed", job=name, error=type(error).__name__, detail=str(error))
-            raise
+        except Exception as error:  # noqa: BLE001 - the process edge; arq would log its words
+            log.error("worker.job_failed", job=name, **error_facts(error))
 
     return func(run, name=name)  # type: ignore[arg-type]
 

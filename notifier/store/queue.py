@@ -1,6 +1,7 @@
 """The bell: arq jobs that say "there is work", never carry it. Redis gone = later, never lost."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from notifier.logs import get_logger
 HOUSE = "house"  # tick and callbacks
 JOBS = {f"drain-{lane}": f"lane-{lane}" for lane in LANES} | {"tick": HOUSE, "callbacks": HOUSE}
 _WAITING_AT_MOST = 8  # a bell that has not been heard need not be rung again
+_FRESH_MS = 10_000  # an older one is being answered, or was by a worker that is dead: it counts no more
+_FORGOTTEN_MS = 60_000
 _TIMEOUT_S = 2.0
 log = get_logger()
 
@@ -40,12 +43,18 @@ class Bell:
         """Say that there is work for `job`, a key of `JOBS`; False where Redis did not hear it."""
         queue = queue_name(JOBS[job])
         try:
-            if await self.redis.zcard(queue) < _WAITING_AT_MOST:
+            if await self._waiting(queue) < _WAITING_AT_MOST:
                 await self.redis.enqueue_job(job, _queue_name=queue)
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("queue.ring_failed", job=job, error=type(error).__name__)
             return False
         return True
+
+    async def _waiting(self, queue: str) -> int:
+        """Bells rung lately. arq keeps a job in its queue until it ends, and that of a killed worker for ever."""
+        now_ms = int(time.time() * 1000)  # what arq scores a job with when it is put there
+        await self.redis.zremrangebyscore(queue, "-inf", now_ms - _FORGOTTEN_MS)
+        return int(await self.redis.zcount(queue, now_ms - _FRESH_MS, "+inf"))
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The bell: it rings, it does not pile up, and it says when nobody hears."""
 
 import json
+import time
 from pathlib import Path
 
 from notifier.store.database import Database
@@ -25,6 +26,18 @@ async def test_rings_nobody_answers_do_not_pile_up(database: Database, redis_url
         for _ in range(50):
             assert await bell.ring("tick")
         assert await bell.redis.zcard(queue_name(JOBS["tick"])) == 8
+
+
+async def test_jobs_that_killed_workers_left_behind_silence_no_bell(database: Database, redis_url: str) -> None:
+    del database
+    queue = queue_name(JOBS["drain-1"])
+    now_ms = time.time() * 1000
+    async with open_bell(redis_url) as bell:
+        await bell.redis.zadd(queue, {f"dead-{number}": now_ms - 11_000 for number in range(8)})
+        await bell.redis.zadd(queue, {f"long-dead-{number}": now_ms - 61_000 for number in range(8)})
+        assert await bell.ring("drain-1")
+        assert await bell.redis.zcard(queue) == 9
+        assert await bell.redis.zcount(queue, now_ms - 1_000, "+inf") == 1
 
 
 async def test_a_ring_without_redis_is_false_and_no_error(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ import signal
 import time
 from pathlib import Path
 
+import asyncpg
+
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.queue import JOBS, open_redis, queue_name
+from notifier.worker import error_facts
 from tests.builders import (
     add_contact,
     assert_tallies_agree,
@@ -82,6 +85,30 @@ async def test_jobs_are_json_and_pickles_in_the_queue_do_no_harm(
         await until(database, DONE, 3)
     await redis.aclose()
     assert not marker.exists()
+
+
+async def test_jobs_on_which_workers_were_killed_hold_up_nobody(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, 3)
+    redis = open_redis(settings.redis_url)
+    left_ms = int(time.time() * 1000) - 9_000
+    for queue in map(queue_name, set(JOBS.values())):
+        for number in range(8):  # as arq leaves a job it was killed in
+            name = f"{queue}:{number}"
+            await redis.set(f"arq:job:{name}", b'{"t": null, "f": "tick", "a": [], "k": {}, "et": 0}')
+            await redis.set(f"arq:in-progress:{name}", b"1", ex=3600)
+            await redis.zadd(queue, {name: left_ms})
+    async with worker(settings):
+        await launch(database)
+        await until(database, DONE, 3, within_s=20)
+    await redis.aclose()
+
+
+def test_an_error_is_logged_by_kind_not_by_its_words() -> None:
+    error = asyncpg.UniqueViolationError("Key (address)=(c1@example.com) already exists")
+    assert error_facts(error) == {"error": "UniqueViolationError", "sqlstate": "23505"}
+    assert error_facts(ValueError("c1@example.com")) == {"error": "ValueError", "sqlstate": ""}
 
 
 async def test_a_worker_serves_only_its_lanes(database: Database, settings: Settings, tmp_path: Path) -> None:
