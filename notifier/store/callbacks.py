@@ -258,7 +258,10 @@ async def heal_refs(tx: Tx, refs: Sequence[tuple[int, int, str]]) -> None:
 
 
 async def suppress_addresses(tx: Tx, found: Sequence[tuple[int, int, str, str]]) -> None:
-    """Block the addresses of messages (run, id, reason, source); the first reason stays."""
+    """Block the addresses of messages (run, id, reason, source); the first reason stays, an opt-out yields.
+
+    Only an opt-out may be overridden or taken back: it must not hide that the address is bad.
+    """
     await tx.execute(
         """
         INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, source)
@@ -266,7 +269,8 @@ async def suppress_addresses(tx: Tx, found: Sequence[tuple[int, int, str, str]])
         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS bad (run_id, id, reason, source)
         JOIN notifier.messages m ON m.run_id = bad.run_id AND m.id = bad.id AND m.run_id = ANY ($1)
         WHERE m.address_key IS NOT NULL ORDER BY m.team_id, m.address_key, bad.reason
-        ON CONFLICT DO NOTHING
+        ON CONFLICT ON CONSTRAINT suppressions_pk DO UPDATE SET reason = excluded.reason, source = excluded.source,
+            at = excluded.at WHERE suppressions.reason = 'opt-out'
         """,
         [run_id for run_id, _, _, _ in found],
         [message_id for _, message_id, _, _ in found],
@@ -276,17 +280,36 @@ async def suppress_addresses(tx: Tx, found: Sequence[tuple[int, int, str, str]])
 
 
 async def opt_out_contacts(tx: Tx, found: Sequence[tuple[int, int, datetime, str]]) -> None:
-    """The contacts of messages (run, id, at, source) told the carrier to stop: out of the whole channel."""
+    """The contacts of messages (run, id, at, source) told the carrier to stop: out of the whole channel.
+
+    Their addresses are blocked as well, also those of contacts erased meanwhile.
+    """
+    columns = (
+        [run_id for run_id, _, _, _ in found],
+        [message_id for _, message_id, _, _ in found],
+        [at for _, _, at, _ in found],
+        [source for _, _, _, source in found],
+    )
     await tx.execute(
         """
         INSERT INTO notifier.consents (contact_id, channel, act, source, at)
         SELECT m.contact_id, m.channel, 'opt-out', told.source, told.at
         FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) AS told (run_id, id, at, source)
         JOIN notifier.messages m ON m.run_id = told.run_id AND m.id = told.id AND m.run_id = ANY ($1)
-        WHERE m.contact_id IS NOT NULL ON CONFLICT DO NOTHING
+        JOIN notifier.contacts c ON c.id = m.contact_id ON CONFLICT DO NOTHING
         """,
-        [run_id for run_id, _, _, _ in found],
-        [message_id for _, message_id, _, _ in found],
-        [at for _, _, at, _ in found],
-        [source for _, _, _, source in found],
+        *columns,
+    )
+    await tx.execute(
+        """
+        INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, source)
+        SELECT m.team_id, m.address_key, m.channel, 'opt-out', min(told.source)
+        FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) AS told (run_id, id, at, source)
+        JOIN notifier.messages m ON m.run_id = told.run_id AND m.id = told.id AND m.run_id = ANY ($1)
+        LEFT JOIN notifier.consent_states s ON s.contact_id = m.contact_id AND s.channel = m.channel AND s.topic = ''
+        WHERE m.address_key IS NOT NULL AND s.act IS DISTINCT FROM 'opt-in'  -- a report may come after a newer opt-in
+        GROUP BY m.team_id, m.address_key, m.channel ORDER BY m.team_id, m.address_key
+        ON CONFLICT DO NOTHING
+        """,
+        *columns,
     )

@@ -13,7 +13,10 @@ from notifier.store.database import Tx
 
 
 class ConsentRow(NamedTuple):
-    """One act; `at` None: now, and only where it changes what stands."""
+    """One act; `at` None: now, and only where nothing stands yet or where it ends what stands.
+
+    A file that says "yes" without a date says nothing about when: it never undoes an opt-out.
+    """
 
     channel: str
     topic: str
@@ -131,7 +134,8 @@ written AS (
     JOIN notifier.contacts c ON c.team_id = $1 AND c.external_id = u.external_id
     CROSS JOIN clock
     LEFT JOIN notifier.consent_states s ON s.contact_id = c.id AND s.channel = u.channel AND s.topic = u.topic
-    WHERE u.at IS NOT NULL OR s.act IS DISTINCT FROM u.act
+    WHERE s.act IS NULL OR (u.act, coalesce(u.at, s.at)) IS DISTINCT FROM (s.act, s.at)
+        AND (u.at IS NOT NULL OR u.act = 'opt-out')
     ON CONFLICT DO NOTHING RETURNING contact_id)
 SELECT coalesce(array_agg(contact_id), '{}') FROM written
 """

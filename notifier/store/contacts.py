@@ -1,6 +1,6 @@
 """Contacts: one at a time, page by page, by address, and their consent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,13 @@ import orjson
 
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentAct, ConsentRecord, Contact, ContactId, ContactKind
+from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
+from notifier.store import clock
 from notifier.store.contact_batches import BatchCounts, Columns, ConsentRow, ContactRow, write_contacts
 from notifier.store.database import Tx
 
+_IMPORT = "import"
 FIELDS = frozenset({"kind", "name", "locale", "zone", "email", "phone"})
 
 
@@ -60,18 +63,6 @@ async def get_contact(tx: Tx, team_id: int, external_id: str) -> StoredContact |
     return read_contact(row) if row else None
 
 
-async def get_contact_by_id(tx: Tx, team_id: int, contact_id: int) -> StoredContact | None:
-    """The contact with this id, None where there is none in the team."""
-    row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.id = $2", team_id, contact_id)
-    return read_contact(row) if row else None
-
-
-async def find_by_address_key(tx: Tx, key: bytes) -> list[StoredContact]:
-    """Everybody with this address, ordered by id; families share numbers."""
-    where = "WHERE EXISTS (SELECT 1 FROM notifier.addresses a WHERE a.contact_id = c.id AND a.address_key = $1) ORDER BY c.id"
-    return [read_contact(row) for row in await tx.fetch(_SELECT + where, key)]
-
-
 async def list_contacts(
     tx: Tx, team_id: int, *, after_id: int = 0, limit: int = 100, kind: ContactKind | None = None
 ) -> list[StoredContact]:
@@ -102,8 +93,21 @@ async def upsert_contact(tx: Tx, team_id: int, contact: Contact, key: bytes) -> 
     """Make the stored contact exactly this one; consents are added to the ledger, none is taken away.
 
     `key` is the key of addresses (`derive_key(secret, "addresses")`), addresses are normalised.
+    `InputError` where a consent lies in the future: it would win over every opt-out until then.
     """
-    return await write_contacts(tx, team_id, [row_of(contact, key)], Columns(fields=FIELDS))
+    await _refuse_future(tx, contact.consents)
+    counts = await write_contacts(tx, team_id, [row_of(contact, key)], Columns(fields=FIELDS))
+    if contact.consents:
+        where = "SELECT id FROM notifier.contacts WHERE team_id = $1 AND external_id = $2"
+        await _lift_opt_out(tx, await tx.fetchval(where, team_id, contact.external_id), contact.consents)
+    return counts
+
+
+async def _refuse_future(tx: Tx, records: Sequence[ConsentRecord]) -> None:
+    latest = max(records, key=lambda record: record.at, default=None)
+    if latest is not None and latest.at > await clock.now(tx):
+        field = f"consents.{records.index(latest)}.at"
+        raise InputError(field, "lies in the future", "Nobody can have consented yet: give the moment it was done")
 
 
 def row_of(contact: Contact, key: bytes) -> ContactRow:
@@ -123,8 +127,12 @@ def row_of(contact: Contact, key: bytes) -> ContactRow:
     )
 
 
-async def record_consent(tx: Tx, contact_id: int, records: Iterable[ConsentRecord]) -> int:
-    """Add acts to the ledger; the same act told twice is one. Returns how many were new."""
+async def record_consent(tx: Tx, contact_id: int, records: Sequence[ConsentRecord]) -> int:
+    """Add acts to the ledger; the same act told twice is one. Returns how many were new.
+
+    An opt-in to a whole channel that is newer than the block by an opt-out lifts the block, unless an
+    import tells it.
+    """
     acts = [(r.channel, r.topic, r.act, r.source, r.proof, r.at) for r in records]
     if not acts:
         return 0
@@ -137,7 +145,28 @@ async def record_consent(tx: Tx, contact_id: int, records: Iterable[ConsentRecor
         contact_id,
         *(list(column) for column in zip(*acts, strict=True)),
     )
+    await _lift_opt_out(tx, contact_id, records)
     return int(status.rpartition(" ")[2])
+
+
+async def _lift_opt_out(tx: Tx, contact_id: int, records: Iterable[ConsentRecord]) -> None:
+    """Unblock the addresses this contact opted in again; not while anybody else behind one stands opted out."""
+    acts = [(r.channel, r.at) for r in records if r.act is ConsentAct.OPT_IN and not r.topic and r.source != _IMPORT]
+    if not acts:
+        return
+    await tx.execute(
+        """
+        DELETE FROM notifier.suppressions u USING notifier.contacts c, notifier.addresses a,
+            unnest($2::text[], $3::timestamptz[]) AS told (channel, at)
+        WHERE c.id = $1 AND a.contact_id = c.id AND a.channel = told.channel AND u.team_id = c.team_id
+            AND u.address_key = a.address_key AND u.reason = 'opt-out' AND told.at > u.at
+            AND NOT EXISTS (SELECT 1 FROM notifier.addresses o
+                JOIN notifier.consent_states s ON s.contact_id = o.contact_id AND s.channel = o.channel AND s.topic = ''
+                WHERE o.address_key = a.address_key AND s.act = 'opt-out')
+        """,
+        contact_id,
+        *(list(column) for column in zip(*acts, strict=True)),
+    )
 
 
 async def list_consents(tx: Tx, contact_id: int) -> list[ConsentRecord]:

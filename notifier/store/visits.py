@@ -83,7 +83,13 @@ async def add_click(tx: Tx, click: Click) -> None:
 
 
 async def add_opt_out(tx: Tx, message: LinkedMessage, *, channel: str, topic: str, source: str) -> bool:
-    """Write the opt-out into the ledger; False where it is the contact's latest act there anyway."""
+    """Write the opt-out into the ledger; False where it is the contact's latest act there anyway.
+
+    Out of a whole channel (no topic) blocks the address too: neither a re-import, nor erasure, nor
+    another contact with the same number brings it back.
+    """
+    if not topic:
+        await _suppress(tx, message, channel=channel, source=source)
     added = await tx.fetchval(
         """
         INSERT INTO notifier.consents (contact_id, channel, topic, act, source, proof, at)
@@ -99,6 +105,26 @@ async def add_opt_out(tx: Tx, message: LinkedMessage, *, channel: str, topic: st
         f"message {message.run_id}/{message.id}",
     )
     return added is not None
+
+
+async def _suppress(tx: Tx, message: LinkedMessage, *, channel: str, source: str) -> None:
+    """The contact's address on the channel as it is, and as it was when this message went there."""
+    await tx.execute(
+        """
+        INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, source)
+        SELECT $1, address_key, $5, 'opt-out', $6 FROM (
+            SELECT address_key FROM notifier.addresses WHERE contact_id = $4 AND channel = $5
+            UNION SELECT address_key FROM notifier.messages
+            WHERE run_id = $2 AND id = $3 AND channel = $5 AND address_key IS NOT NULL) AS known
+        ON CONFLICT DO NOTHING
+        """,
+        message.team_id,
+        message.run_id,
+        message.id,
+        message.contact_id,
+        channel,
+        source,
+    )
 
 
 async def add_opted_out(tx: Tx, message: LinkedMessage, *, source: str) -> None:

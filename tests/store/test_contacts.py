@@ -3,26 +3,26 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentAct, ConsentRecord, Contact, ContactKind
+from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
-from notifier.store.contact_batches import BatchCounts, Columns, ensure_list, write_contacts
+from notifier.store.contact_batches import BatchCounts, Columns, ConsentRow, ensure_list, write_contacts
 from notifier.store.contacts import (
     FIELDS,
     count_contacts,
-    find_by_address_key,
     get_contact,
-    get_contact_by_id,
     list_consents,
     list_contacts,
     record_consent,
     row_of,
     upsert_contact,
 )
-from notifier.store.database import Database
+from notifier.store.database import Database, Tx
 
 KEY = b"k" * 32
 TEAM = 1
@@ -45,9 +45,8 @@ async def test_a_contact_reads_back_as_it_was_written(database: Database) -> Non
         stored = await get_contact(tx, TEAM, "C1")
         assert stored
         assert (counts.added, counts.updated, stored.contact) == (1, 0, ANNA)
-        assert await get_contact_by_id(tx, TEAM, stored.id) == stored
         assert await get_contact(tx, TEAM, "nobody") is None
-        assert await get_contact_by_id(tx, 2, stored.id) is None
+        assert await get_contact(tx, 2, "C1") is None
 
 
 async def test_writing_the_same_again_changes_nothing(database: Database) -> None:
@@ -86,15 +85,6 @@ async def test_a_new_address_alone_is_an_update(database: Database) -> None:
         assert (counts.added, counts.updated, counts.unchanged) == (0, 1, 0)
 
 
-async def test_everybody_behind_an_address_is_found_by_its_key(database: Database) -> None:
-    async with database.transaction() as tx:
-        await upsert_contact(tx, TEAM, ANNA, KEY)
-        await upsert_contact(tx, TEAM, Contact(external_id="C2", phone="+12125550123"), KEY)
-        found = await find_by_address_key(tx, address_key(KEY, "sms", "+12125550123"))
-        assert [stored.contact.external_id for stored in found] == ["C1", "C2"]
-        assert await find_by_address_key(tx, address_key(KEY, "email", "+12125550123")) == []
-
-
 async def test_pages_continue_after_the_last_id_and_keep_to_a_kind(database: Database) -> None:
     async with database.transaction() as tx:
         for n in range(5):
@@ -119,6 +109,85 @@ async def test_the_latest_act_stands_and_the_same_act_counts_once(database: Data
         assert await record_consent(tx, stored.id, []) == 0
         assert await list_consents(tx, stored.id) == [opt_out, OPT_IN]
         assert await tx.fetchval("SELECT act FROM notifier.consent_states") == "opt-out"
+
+
+async def test_an_undated_yes_counts_only_where_nothing_stands_and_an_undated_no_always(database: Database) -> None:
+    def row(act: ConsentAct) -> list[ConsentRow]:
+        return [ConsentRow("email", "education", act, "import", "people.csv", None)]
+
+    plain = row_of(ANNA, KEY)
+    stands = "SELECT act FROM notifier.consent_states"
+    async with database.transaction() as tx:
+        for act, standing in (
+            (ConsentAct.OPT_IN, "opt-in"),
+            (ConsentAct.OPT_OUT, "opt-out"),
+            (ConsentAct.OPT_IN, "opt-out"),
+        ):
+            await write_contacts(tx, TEAM, [plain._replace(consents=tuple(row(act)))], Columns(fields=FIELDS))
+            assert await tx.fetchval(stands) == standing
+        assert await tx.fetchval("SELECT count(*) FROM notifier.consents") == 2
+
+
+async def test_a_consent_in_the_future_is_refused(database: Database) -> None:
+    early = replace(OPT_IN, at=datetime.now(UTC) + timedelta(minutes=1))
+    async with database.transaction() as tx:
+        with pytest.raises(InputError, match=r"consents.1.at: lies in the future"):
+            await upsert_contact(tx, TEAM, replace(ANNA, consents=(OPT_IN, early)), KEY)
+        assert await get_contact(tx, TEAM, "C1") is None
+
+
+async def _block(tx: Tx, at: datetime, reason: str = "opt-out") -> None:
+    await tx.execute("DELETE FROM notifier.suppressions")
+    await tx.execute(
+        "INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, at) VALUES (1, $1, 'sms', $2, $3)",
+        address_key(KEY, "sms", ANNA.phone),
+        reason,
+        at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "left"),
+    [
+        ({}, "opt-out", 0),
+        ({}, "complaint", 1),
+        ({"source": "import"}, "opt-out", 1),
+        ({"topic": "education"}, "opt-out", 1),
+        ({"channel": Channel.EMAIL}, "opt-out", 1),
+        ({"at": AT - timedelta(days=1)}, "opt-out", 1),
+        ({"act": ConsentAct.OPT_OUT}, "opt-out", 1),
+    ],
+)
+async def test_only_a_newer_opt_in_of_the_contact_itself_lifts_the_block_of_an_opt_out(
+    database: Database, change: dict[str, Any], reason: str, left: int
+) -> None:
+    again = ConsentRecord(
+        **{
+            **{"channel": Channel.SMS, "act": ConsentAct.OPT_IN, "source": "app", "at": AT + timedelta(days=1)},
+            **change,
+        }
+    )
+    blocked = "SELECT count(*) FROM notifier.suppressions"
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, ANNA, KEY)
+        stored = await get_contact(tx, TEAM, "C1")
+        assert stored
+        await _block(tx, AT, reason)
+        await record_consent(tx, stored.id, [again])
+        assert await tx.fetchval(blocked) == left
+        await _block(tx, AT, reason)
+        await upsert_contact(tx, TEAM, replace(ANNA, consents=(again,)), KEY)
+        assert await tx.fetchval(blocked) == left
+
+
+async def test_a_second_contact_does_not_lift_the_block_of_the_first(database: Database) -> None:
+    later = ConsentRecord(channel=Channel.SMS, act=ConsentAct.OPT_IN, source="app", at=AT + timedelta(days=1))
+    out = replace(later, act=ConsentAct.OPT_OUT, at=AT)
+    async with database.transaction() as tx:
+        await upsert_contact(tx, TEAM, replace(ANNA, consents=(out,)), KEY)
+        await _block(tx, AT)
+        await upsert_contact(tx, TEAM, replace(ANNA, external_id="C2", consents=(later,)), KEY)
+        assert await tx.fetchval("SELECT count(*) FROM notifier.suppressions") == 1
 
 
 async def test_a_list_is_made_once_and_takes_each_contact_once(database: Database) -> None:

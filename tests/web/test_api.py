@@ -97,6 +97,10 @@ async def test_contact_is_added_then_changed(caller: httpx.AsyncClient) -> None:
             {"consents": [{"channel": "email", "act": "maybe", "source": "x", "at": "2026-01-01T00:00:00Z"}]},
             "consents.0.act",
         ),
+        (
+            {"consents": [{"channel": "email", "act": "opt-in", "source": "x", "at": "2099-01-01T00:00:00Z"}]},
+            "consents.0.at",
+        ),
     ],
 )
 async def test_wrong_contact_is_refused_with_the_field(

@@ -31,7 +31,7 @@ class ConsentShape(Shape):
     source: Text = Field(
         min_length=1, max_length=100, description="where the contact did it, such as `branch` or `app`"
     )
-    at: AwareDatetime
+    at: AwareDatetime = Field(description="when the contact did it; never in the future")
     proof: Text = Field("", max_length=500)
 
 
