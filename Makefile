@@ -16,13 +16,14 @@ ARGS ?=
 help:
 	@echo "make demo         start everything with sample campaigns and made-up contacts (ARGS=--reset starts over)"
 	@echo "make setup        create $(VENV); afterwards $(BIN)/notifier works"
-	@echo "make test         run all tests (ARGS='tests/domain -x' picks some)"
+	@echo "make test         run all tests with coverage (ARGS='tests/domain -x' picks some, without)"
 	@echo "make check        format, lint, types, floors, known vulnerabilities"
 	@echo "make format       put code into the house's form"
 	@echo "make bench        measure; needs Debian's postfix for the mail numbers"
-	@echo "make screenshots  photograph every page; needs Chromium"
-	@echo "make docs         write the generated pages"
+	@echo "make screenshots  photograph every page of a running demo into screenshots/; needs Debian's chromium"
+	@echo "make docs         write docs/settings.md from the settings"
 	@echo "make lock         pin the dependencies again; needs uv"
+	@echo "make clean        remove $(VENV) and everything that was built; data in .notifier stays"
 
 setup: $(VENV)/.installed
 
@@ -30,7 +31,7 @@ demo: setup
 	@$(BIN)/notifier demo $(ARGS)
 
 test: setup
-	@$(BIN)/pytest -q --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/pytest -q $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
 
 check: setup
 	$(BIN)/ruff format --check .

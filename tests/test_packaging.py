@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from notifier.cli.serve import read_lanes
+from notifier.domain.purpose import LANES, RULES, Purpose
 from notifier.settings import Settings, variable_of
 
 ROOT = Path(__file__).parents[1]
 VARIABLES = {variable_of(name) for name in Settings.model_fields}
-# For compose alone: the published port.
-NOT_OURS = {"NOTIFIER_PORT"}
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "Dockerfile", "docs/deploy.md"])
 def test_every_variable_named_is_a_setting(name: str) -> None:
     named = set(re.findall(r"\bNOTIFIER_[A-Z_]+\b", (ROOT / name).read_text()))
-    assert named <= VARIABLES | NOT_OURS
+    assert named <= VARIABLES
     assert named
 
 
@@ -47,11 +47,29 @@ def test_every_dependency_is_locked_by_hash() -> None:
 
 def test_compose_starts_web_and_workers_after_the_migration() -> None:
     services = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())["services"]
-    for name in ("web", "worker"):
+    for name in ("web", "worker-urgent", "worker"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
         assert services[name]["depends_on"]["redis"]["condition"] == "service_healthy"
     assert services["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert "ports" not in services["worker"], "a fixed port would forbid a second worker"
+
+
+def test_compose_keeps_a_worker_for_what_cannot_wait() -> None:
+    services = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())["services"]
+    lanes = {}
+    for name in ("worker-urgent", "worker"):
+        _, *command = services[name]["command"]
+        assert command[:2] == ["worker", "--lanes"]
+        lanes[name] = read_lanes(command[2])
+    urgent = tuple(sorted(RULES[purpose].lane for purpose in (Purpose.EMERGENCY, Purpose.TRANSACTIONAL)))
+    assert lanes["worker-urgent"] == urgent
+    assert sorted(lanes["worker-urgent"] + lanes["worker"]) == list(LANES)
+
+
+def test_secrets_of_accounts_reach_every_container_that_sends() -> None:
+    services = YAML(typ="safe").load((ROOT / "compose.yaml").read_text())["services"]
+    for name in ("web", "worker-urgent", "worker"):
+        assert services[name]["env_file"] == [{"path": ".env", "required": False}]
 
 
 def test_the_image_runs_without_privileges_and_reports_its_health() -> None:
