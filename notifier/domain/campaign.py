@@ -10,6 +10,9 @@ from notifier.domain.channel import Channel
 from notifier.domain.purpose import Purpose
 from notifier.domain.text import Localized
 
+FEEDBACK = "feedback"
+"""The topic of survey invitations."""
+
 
 class InputType(StrEnum):
     """What kind of value an input takes."""
@@ -74,8 +77,8 @@ class Step:
     by: tuple[Channel, ...] = ()  # the first of these the contact can get
     accounts: tuple[str, ...] = ()  # posts, one per account
     survey: str = ""  # key of the survey this step invites to
-    topic: str = ""  # overrides the campaign's; "feedback" for a survey
-    purpose: Purpose | None = None  # overrides the campaign's; service for a survey
+    topic: str = ""  # as written; see `Campaign.topic_of`
+    purpose: Purpose | None = None  # as written; see `Campaign.purpose_of`
     after: timedelta = timedelta()  # from the run's start
     anchor: InputAnchor | None = None  # instead of `after`
     condition: Condition | None = None
@@ -105,3 +108,11 @@ class Campaign:
     schedule: Schedule = field(default_factory=Schedule)
     steps: tuple[Step, ...]
     expires: timedelta | None = None  # shortens the purpose's
+
+    def purpose_of(self, step: Step) -> Purpose | None:
+        """Why a step's messages are sent: its own, service for a survey, else the campaign's; None: that of `inherits`."""
+        return step.purpose or (Purpose.SERVICE if step.survey else self.purpose)
+
+    def topic_of(self, step: Step) -> str:
+        """What a contact may leave without leaving the channel: the step's, feedback for a survey, else the campaign's."""
+        return step.topic or (FEEDBACK if step.survey else self.topic)

@@ -11,7 +11,7 @@ from notifier.domain.inputs import check_value, default_inputs, read_inputs
 from notifier.domain.purpose import RULES, Purpose
 from notifier.domain.template import Bank
 from notifier.planning.catalogue import CampaignVersion, find_campaign
-from notifier.planning.launch import SURVEY_TOPIC, run_purpose
+from notifier.planning.launch import run_purpose
 from notifier.planning.schedule import next_occurrence
 from notifier.store import clock
 from notifier.store.audience import Fragment, compile_rule, count_audience
@@ -91,7 +91,7 @@ def _known_inputs(version: CampaignVersion, given: Mapping[str, object]) -> dict
 async def _forecast_step(
     tx: Tx, team_id: int, step: Step, *, version: CampaignVersion, bindings: Bindings, purpose: str
 ) -> StepForecast:
-    own = step.purpose or (Purpose.SERVICE if step.survey else Purpose(purpose))
+    own = version.campaign.purpose_of(step) or Purpose(purpose)
     reach: list[Reach] = []
     if not step.is_post:
         reach = await count_reach(
@@ -99,7 +99,7 @@ async def _forecast_step(
             _compile(All((version.campaign.audience, step.audience)), bindings, team_id, version.bank),
             channels=[channel.value for channel in step.channels or step.by],
             pick_first=bool(step.by),
-            topic=step.topic or (SURVEY_TOPIC if step.survey else version.campaign.topic),
+            topic=version.campaign.topic_of(step),
             consent=RULES[own].consent.value,
             overrides_opt_out=own is Purpose.EMERGENCY and version.bank.emergency_overrides_opt_out,
         )

@@ -18,8 +18,6 @@ from notifier.store.database import Tx
 from notifier.store.messages.single import add_single
 from notifier.store.runs import NewRun, NewStep, Run
 
-SURVEY_TOPIC = "feedback"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentOne:
@@ -134,7 +132,7 @@ def _new_step(
     inputs: Mapping[str, object],
 ) -> NewStep:
     campaign, bank = version.campaign, version.bank
-    purpose = step.purpose or (Purpose.SERVICE if step.survey else Purpose(run.purpose))
+    purpose = campaign.purpose_of(step) or Purpose(run.purpose)
     rules = RULES[purpose]
     starts = step_local_time(
         step, nominal_at=run.nominal_at, inputs=inputs, zone=campaign.schedule.zone, bank_zone=bank.zone
@@ -147,7 +145,7 @@ def _new_step(
         template_id=pinned.templates[step.template],
         survey_id=pinned.surveys[step.survey] if step.survey else None,
         purpose=purpose.value,
-        topic=step.topic or (SURVEY_TOPIC if step.survey else campaign.topic),
+        topic=campaign.topic_of(step),
         lane=rules.lane,
         in_doubt="ask" if step.is_post else rules.in_doubt.value,
         consent=rules.consent.value,

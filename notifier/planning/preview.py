@@ -98,10 +98,9 @@ def _context(
     locale: str,
     contact: Contact | None,
 ) -> RenderContext:
-    purpose = step.purpose or (Purpose.SERVICE if survey else campaign.purpose) or Purpose.SERVICE
-    topic = step.topic or campaign.topic or ("feedback" if survey else "")
+    purpose = campaign.purpose_of(step) or Purpose.SERVICE
     base = bank.website.rstrip("/")
-    opt_out = f"{base}/u/example" if purpose is Purpose.MARKETING or topic else ""
+    opt_out = f"{base}/u/example" if purpose is Purpose.MARKETING or campaign.topic_of(step) else ""
     links = {**example.links, "unsubscribe": opt_out, "survey": f"{base}/s/example" if survey else ""}
     context = replace(example, purpose=purpose, step=step.name, links=links)
     if survey is not None:

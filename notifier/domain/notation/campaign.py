@@ -36,7 +36,6 @@ STEP = (
 ANCHOR = ("offset", "at")
 CONTACT_ONLY = ("survey", "if", "audience", "sample", "closes")
 INVITATION = "survey-invitation"  # the template of survey steps that name none
-FEEDBACK = "feedback"  # their topic
 MAX_AFTER = timedelta(days=400)
 
 
@@ -129,8 +128,7 @@ def _read_step(value: Value) -> Step:
     value.fields([], STEP)
     _check_travel(value)
     _check_time(value)
-    survey, own_purpose = value.child("survey").key(), read_purpose(value.child("purpose"))
-    invites = bool(survey) and own_purpose is None
+    survey = value.child("survey").key()
     template = value.child("template").key(INVITATION if survey else "")
     if isinstance(value.data, dict) and not template and not value.child("template").given:
         value.fail(f"the step {value.called} has no template", "Write `template: KEY`")
@@ -143,8 +141,8 @@ def _read_step(value: Value) -> Step:
         by=value.child("by").choices(Channel),
         accounts=value.child("social").keys(),
         survey=survey,
-        topic=value.child("topic").key(FEEDBACK if invites else ""),
-        purpose=Purpose.SERVICE if invites else own_purpose,
+        topic=value.child("topic").key(),
+        purpose=read_purpose(value.child("purpose")),
         after=value.child("after").duration(),
         anchor=_read_anchor(value.child("when")) if value.child("when").given else None,
         condition=_read_condition(value.child("if")),

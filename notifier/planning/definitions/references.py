@@ -80,16 +80,6 @@ def _check_template(entry: Entry[Template], bank: Bank) -> None:
         source.add((), "has e-mails and no subject", "Write `subject: {zh-CN: …, en: …}`")
 
 
-def resolve_purpose(campaign: Campaign, step: Step) -> Purpose | None:
-    """The purpose of a step's messages; None: that of the run the campaign refers to."""
-    return step.purpose or campaign.purpose
-
-
-def resolve_topic(campaign: Campaign, step: Step) -> str:
-    """The topic of a step's messages, "" where there is none."""
-    return step.topic or campaign.topic
-
-
 class _CampaignCheck:
     """One campaign against all it names; problems go to its source."""
 
@@ -134,8 +124,8 @@ class _CampaignCheck:
                 self.fail(trail, f"the {key} of `{error.field}` {error.problem}", error.remedy)
 
     def _step(self, step: Step, at: Trail) -> None:
-        purpose = resolve_purpose(self.campaign, step)
-        if purpose is Purpose.MARKETING and not step.is_post and not resolve_topic(self.campaign, step):
+        purpose = self.campaign.purpose_of(step)
+        if purpose is Purpose.MARKETING and not step.is_post and not self.campaign.topic_of(step):
             self.fail(at, "marketing needs a topic to consent to", "Write `topic: education` in the campaign")
         self._accounts(step, at)
         self._time(step, at)
