@@ -275,9 +275,10 @@ CREATE TABLE notifier.recipients (
     reason text NOT NULL DEFAULT '',
     CONSTRAINT recipients_pk PRIMARY KEY (run_id, id),
     CONSTRAINT recipients_who CHECK ((contact_id IS NULL) <> (account IS NULL)),
-    CONSTRAINT recipients_contact UNIQUE (run_id, contact_id),
-    CONSTRAINT recipients_account UNIQUE (run_id, account)
+    CONSTRAINT recipients_contact UNIQUE (run_id, contact_id)
 ) PARTITION BY RANGE (run_id);
+
+CREATE UNIQUE INDEX recipients_account ON notifier.recipients (run_id, account) WHERE account IS NOT NULL;
 
 CREATE SEQUENCE notifier.message_ids CACHE 1000;
 CREATE TABLE notifier.messages (
