@@ -1,10 +1,9 @@
 """The web server: every door on HTTP in one application."""
 
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from asyncpg import PostgresError
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -16,19 +15,24 @@ from notifier.domain.keys import derive_keys
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.attempts import Attempts
-from notifier.store.database import Database, open_database
+from notifier.store.database import TRANSIENT, Database, open_database
 from notifier.store.queue import Bell, open_bell
 from notifier.web.api.routes import router as api
 from notifier.web.catalogue import Catalogue
 from notifier.web.console.routes import router as console
-from notifier.web.errors import add_error_handlers
-from notifier.web.security import SecurityHeaders, serve_asset
+from notifier.web.errors import LastResort, add_error_handlers
+from notifier.web.hooks import router as hooks
+from notifier.web.public.router import router as public
+from notifier.web.security import BodyCap, SecurityHeaders, serve_asset
 
 _API_WORDS = """Send a campaign, or one message of it, and read what became of each message and what people answered.
 
 Authenticate with `Authorization: Bearer nk_…`. Errors are `application/problem+json`. Lists are paged: follow
 `next_cursor` until it is null. Whatever sends wants an `Idempotency-Key`: the same key with the same body is
 answered as the first time and sends nothing twice."""
+_LONGEST_BODY = 1_048_576
+_LONGEST_FORM = {"/login": 65_536, "/language": 65_536}
+"""What nobody has to log in for, in bytes."""
 
 
 def create_app(settings: Settings, database: Database, bell: Bell) -> FastAPI:
@@ -66,13 +70,14 @@ def _bare_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(BodyCap, limit_bytes=_LONGEST_BODY, by_path=_LONGEST_FORM)
+    app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, is_https=settings.public_url.startswith("https://"))
     add_error_handlers(app)
     _add_service_routes(app)
     app.include_router(api)
-    for name in ("notifier.web.public.router", "notifier.web.hooks"):
-        if importlib.util.find_spec(name) is not None:
-            app.include_router(importlib.import_module(name).router, include_in_schema=False)
+    app.include_router(public, include_in_schema=False)
+    app.include_router(hooks, include_in_schema=False)
     app.include_router(console, include_in_schema=False)
     return app
 
@@ -116,6 +121,6 @@ async def _database_answers(database: Database) -> bool:
     try:
         async with database.transaction() as tx:
             await clock.now(tx)
-    except (OSError, TimeoutError, ServiceError):
+    except (*TRANSIENT, PostgresError, ServiceError):  # type: ignore[misc]  # asyncpg has no types
         return False
     return True

@@ -1,4 +1,4 @@
-"""Definitions as the pages and the API read them: stored specs become domain objects here and nowhere else."""
+"""Definitions as every door reads them: stored specs become domain objects here and nowhere else."""
 
 from dataclasses import dataclass, field
 from typing import cast
@@ -13,6 +13,8 @@ from notifier.domain.text import Localized
 from notifier.store.database import Tx
 from notifier.store.definitions import Definition, find_latest, get_definition, list_latest
 
+DEFAULT_TEAM = 1
+"""Whose pages somebody sees who is not logged in."""
 _KEPT_AT_MOST = 500
 NO_BANK = Bank(
     name=Localized({"en": "Notifier"}),
@@ -70,9 +72,14 @@ class Catalogue:
         """Every survey in use, by key."""
         return [cast(Survey, self.read(found)) for found in await list_latest(tx, team_id, "survey")]
 
-    async def survey(self, tx: Tx, team_id: int, key: str) -> Survey:
+    async def survey(self, tx: Tx, team_id: int, key: str) -> tuple[Definition, Survey]:
         """The newest version of a survey."""
-        return cast(Survey, self.read(await find_latest(tx, team_id, "survey", key)))
+        definition = await find_latest(tx, team_id, "survey", key)
+        return definition, cast(Survey, self.read(definition))
+
+    async def survey_version(self, tx: Tx, definition_id: int) -> Survey:
+        """The version people were invited to."""
+        return cast(Survey, self.read(await get_definition(tx, definition_id)))
 
     async def accounts(self, tx: Tx, team_id: int) -> list[Account]:
         """Every account in use."""

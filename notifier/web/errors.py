@@ -1,13 +1,15 @@
 """Errors in words: problem+json for machines, a page for people; never a stack trace."""
 
+import traceback
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 
+from asyncpg import DataError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.domain.errors import (
     Conflict,
@@ -22,6 +24,7 @@ from notifier.domain.errors import (
 from notifier.logs import get_logger
 from notifier.web.access.sessions import ForgedForm, LoginNeeded, NotAllowed, login_url
 from notifier.web.console.show import show_error
+from notifier.web.problems import Problem, problem_json
 
 _STATUS: tuple[tuple[type[NotifierError], int], ...] = (
     (InputError, 422),
@@ -36,31 +39,8 @@ _MACHINE_DOORS = ("/api/", "/hooks/")
 log = get_logger()
 
 
-class Problem(Exception):
-    """An answer of the API that is no success."""
-
-    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, dict(headers or {})
-
-
-def problem_json(
-    status: int, detail: str, *, errors: Sequence[Mapping[str, str]] = (), headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """RFC 9457; `errors` names each wrong field."""
-    body: dict[str, object] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-    }
-    if errors:
-        body["errors"] = list(errors)
-    return JSONResponse(body, status, headers=dict(headers or {}), media_type="application/problem+json")
-
-
 def add_error_handlers(app: FastAPI) -> None:
-    """One handler per kind of error; the last one catches what nobody expected."""
+    """One handler per kind of error; `LastResort` catches what nobody expected."""
     app.add_exception_handler(NotifierError, _answer_ours)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -68,7 +48,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(LoginNeeded, _send_to_login)
     app.add_exception_handler(ForgedForm, _answer_forged)
     app.add_exception_handler(NotAllowed, _answer_not_allowed)
-    app.add_exception_handler(Exception, _answer_unexpected)
+    app.add_exception_handler(DataError, _answer_data)
 
 
 def _is_machine(request: Request) -> bool:
@@ -131,8 +111,46 @@ async def _answer_not_allowed(request: Request, error: Exception) -> Response:
     return await _answer(request, 403, "Your role may look at this but not change it.")
 
 
-async def _answer_unexpected(request: Request, error: Exception) -> Response:
-    log.error(
-        "web.request_failed", path=request.scope.get("route_path", ""), error=type(error).__name__, exc_info=error
-    )
-    return await _answer(request, 500, "")
+async def _answer_data(request: Request, error: Exception) -> Response:
+    # A net: what the shapes let through and the database cannot hold.
+    log.warning("web.value_refused", **_name_error(error))
+    return await _answer(request, 422, "The request holds a value that cannot be stored.")
+
+
+class LastResort:
+    """Answers 500 where nobody expected the error; its text, which may quote a customer's data, goes nowhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI door; an answer that has begun is broken off."""
+        has_begun = False
+
+        async def note_begin(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, note_begin)
+        except Exception as error:  # noqa: BLE001 - the process edge
+            log.error("web.request_failed", **_name_error(error))
+            if scope["type"] != "http" or has_begun:
+                raise ConnectionAbortedError("the answer broke off") from None
+        else:
+            return
+        answer = await _answer(Request(scope, receive), 500, "")
+        await answer(scope, receive, send)
+
+
+def _name_error(error: Exception) -> dict[str, str]:
+    """Kind, SQLSTATE and place of an error, without a word of its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "/notifier/" in frame.filename] or frames
+    last = ours[-1]
+    return {
+        "error": type(error).__name__,
+        "sqlstate": str(getattr(error, "sqlstate", "") or ""),
+        "at": f"{last.filename.rpartition('/notifier/')[2]}:{last.lineno}",
+    }

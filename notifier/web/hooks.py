@@ -2,29 +2,30 @@
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
-import orjson
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from notifier.delivery.accounts import Accounts
 from notifier.delivery.callbacks import keep_callback
 from notifier.domain.errors import InputError, NotFound
 from notifier.domain.links import LinkKind, read_link
 from notifier.domain.survey import Survey
 from notifier.feedback.record_answers import AlreadyAnswered, Closed, Given, Outcome, Recorded, record_answers
-from notifier.providers.base import CallbackRequest, Provider
+from notifier.providers.base import CallbackRequest
 from notifier.store.clock import now
 from notifier.store.surveys import find_invitation
-from notifier.web.definitions import find_survey, get_survey
+from notifier.web.catalogue import DEFAULT_TEAM, Catalogue
+from notifier.web.problems import problem_json
 from notifier.web.public.face import read_bank
 from notifier.web.public.visitor import read_body
+from notifier.web.values import Json, Moment, Text
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,27 +34,19 @@ JOB = "callbacks"
 """What the bell is told after a callback is stored."""
 
 
-class Accounts(Protocol):
-    """The opened accounts, put into the app's state by the door; `notifier.delivery.accounts` has them."""
-
-    async def latest(self) -> Mapping[str, Provider]:
-        """The provider of every account in use, by its key."""
-        ...
-
-
 class SurveyResponse(BaseModel):
     """What a survey tool posts to `/hooks/survey/{source}`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
-        description="the tool's id of the response; the same id again adds answers to it"
+    id: Text = Field(
+        min_length=1, max_length=200, description="the tool's id of the response; the same id again adds answers to it"
     )
-    survey: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(description="key of the survey")
-    answers: dict[str, JsonValue] = Field(description="question → rating, key of a choice, or text")
-    invitation: str | None = Field(default=None, description="token of the invitation, the last part of its link")
-    contact: str | None = Field(default=None, description="external id of the contact, where there is no invitation")
-    received_at: AwareDatetime | None = Field(default=None, description="when the answer was given; not in the future")
+    survey: Text = Field(min_length=1, max_length=100, description="key of the survey")
+    answers: dict[Text, Json] = Field(description="question → rating, key of a choice, or text")
+    invitation: Text | None = Field(default=None, description="token of the invitation, the last part of its link")
+    contact: Text | None = Field(default=None, description="external id of the contact, where there is no invitation")
+    received_at: Moment | None = Field(default=None, description="when the answer was given; not in the future")
     simulated: bool = Field(default=False, description="true marks every figure made of it as simulated")
 
 
@@ -62,21 +55,21 @@ async def receive_survey_response(request: Request, source: str) -> Response:
     """The same effect as our own page; Standard Webhooks signature."""
     secret = request.app.state.settings.survey_sources.get(source)
     if secret is None:
-        return problem(404, "unknown source", f"Set NOTIFIER_SURVEY_SOURCES to hold a secret for {source!r}")
+        return problem_json(404, f"Set NOTIFIER_SURVEY_SOURCES to hold a secret for {source!r}")
     body = await _read_callback_body(request)
     if isinstance(body, Response):
         return body
     if not _is_signed(secret.get_secret_value(), body, request.headers):
-        return problem(403, "bad signature", "Sign id, timestamp and body as Standard Webhooks says, within 5 minutes")
+        return problem_json(403, "Sign id, timestamp and body as Standard Webhooks says, within 5 minutes")
     try:
         told = SurveyResponse.model_validate_json(body)
         outcome = await _record(request, source, told)
     except ValidationError as error:
-        return problem(422, "malformed response", _first_problem(error))
+        return problem_json(422, _first_problem(error))
     except NotFound as error:
-        return problem(422, "unknown survey or invitation", str(error))
+        return problem_json(422, str(error))
     except InputError as error:
-        return problem(422, "wrong answer", str(error))
+        return problem_json(422, str(error))
     return _outcome_response(outcome)
 
 
@@ -86,7 +79,7 @@ async def receive_callback(request: Request, provider: str, account: str) -> Res
     accounts: Accounts = request.app.state.accounts
     opened = (await accounts.latest()).get(account)
     if opened is None or opened.name != provider:
-        return problem(404, "unknown account", "No account of this name and provider is configured")
+        return problem_json(404, "No account of this name and provider is configured")
     body = await _read_callback_body(request)
     if isinstance(body, Response):
         return body
@@ -94,9 +87,7 @@ async def receive_callback(request: Request, provider: str, account: str) -> Res
         url=public_address(request), headers={name.lower(): value for name, value in request.headers.items()}, body=body
     )
     if not opened.verify_callback(callback):
-        return problem(
-            403, "bad signature", "The signature does not fit the address, the body and the account's secret"
-        )
+        return problem_json(403, "The signature does not fit the address, the body and the account's secret")
     await keep_callback(request.app.state.database, provider=provider, account=account, request=callback)
     return Response(status_code=204, background=BackgroundTask(request.app.state.bell.ring, JOB))
 
@@ -109,17 +100,11 @@ def public_address(request: Request) -> str:
     return base.rstrip("/") + raw.decode("latin-1") + (f"?{query}" if query else "")
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """An error as RFC 9457 wants it."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(orjson.dumps(body), status_code=status, media_type="application/problem+json")
-
-
 async def _read_callback_body(request: Request) -> bytes | Response:
     try:
         return await read_body(request, MAX_BODY_BYTES)
     except HTTPException as error:
-        return problem(error.status_code, "too large", f"Send at most {MAX_BODY_BYTES} bytes")
+        return problem_json(error.status_code, f"Send at most {MAX_BODY_BYTES} bytes")
 
 
 def _is_signed(secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -156,19 +141,20 @@ async def _record(request: Request, source: str, told: SurveyResponse) -> Outcom
 
 async def _find(request: Request, told: SurveyResponse) -> tuple[int, Survey, int | None]:
     """The version that was answered: the invitation's, else the newest."""
+    catalogue: Catalogue = request.app.state.catalogue
     async with request.app.state.database.transaction() as tx:
         if told.invitation is None:
-            survey_id, survey = await find_survey(tx, told.survey)
-            return survey_id, survey, None
+            definition, survey = await catalogue.survey(tx, DEFAULT_TEAM, told.survey)
+            return definition.id, survey, None
         numbers = read_link(request.app.state.keys.links, LinkKind.SURVEY, told.invitation)
         invitation = await find_invitation(tx, numbers[0]) if numbers and len(numbers) == 1 else None
         if invitation is None or invitation.survey_key != told.survey:
             raise NotFound("there is no such invitation to this survey")
-        return invitation.survey_id, await get_survey(tx, invitation.survey_id), invitation.id
+        return invitation.survey_id, await catalogue.survey_version(tx, invitation.survey_id), invitation.id
 
 
 async def _zone(request: Request) -> ZoneInfo:
-    bank = await read_bank(request.app.state.database)
+    bank = await read_bank(request)
     return ZoneInfo(bank.zone if bank else "UTC")
 
 
@@ -186,4 +172,4 @@ def _outcome_response(outcome: Outcome) -> Response:
             return JSONResponse({"outcome": "already-answered"})
         case Closed():
             # 404 and 410 make some tools switch the whole webhook off.
-            return problem(409, "closed", "The invitation takes no answers any more")
+            return problem_json(409, "The invitation takes no answers any more")

@@ -1,12 +1,16 @@
 """Headers every answer carries, and assets under an address that changes with their content."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from notifier.web.problems import problem_json
 
 ASSETS = Path(__file__).parent / "assets"
 CONTENT_POLICY = (
@@ -55,6 +59,39 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+class BodyCap:
+    """413 for a body that says, or turns out, to be too long; before anybody asked who sends it."""
+
+    def __init__(self, app: ASGIApp, *, limit_bytes: int, by_path: Mapping[str, int]) -> None:
+        self.app, self.limit_bytes, self.by_path = app, limit_bytes, by_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI door; counts what is read, whatever its length claims to be. The hooks count for themselves."""
+        if scope["type"] != "http" or scope["path"].startswith("/hooks/"):
+            await self.app(scope, receive, send)
+            return
+        limit = self.by_path.get(scope["path"], self.limit_bytes)
+        told = Headers(scope=scope).get("content-length", "0")
+        if not (told.isascii() and told.isdecimal()) or int(told[:20]) > limit:
+            await problem_json(413, _too_long(limit), headers={"connection": "close"})(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise HTTPException(413, _too_long(limit), headers={"connection": "close"})
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+def _too_long(limit_bytes: int) -> str:
+    return f"the body is longer than {limit_bytes} bytes"
 
 
 @cache

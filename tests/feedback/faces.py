@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from notifier.providers.base import Provider
 from notifier.store.database import Database
 from notifier.web import hooks
+from notifier.web.catalogue import Catalogue
 from notifier.web.public.router import router as public
 from tests.feedback.rows import LINKS
 
@@ -65,6 +66,7 @@ def open_doors(
         demo=demo,
         survey_sources={name: SecretStr(secret) for name, secret in (sources or {}).items()},
     )
+    app.state.catalogue = Catalogue()
     app.state.bell, app.state.accounts = bell, Accounts(accounts or {})
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://elsewhere.example.com", headers=PERSON

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.domain.errors import Conflict, InputError
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.attempts import Attempts
-from notifier.store.database import Database
+from notifier.store.database import Database, open_database
 from notifier.store.queue import open_redis
 from notifier.web.access.keys import create_api_key, find_key
 from notifier.web.access.passwords import create_user, verify_password
@@ -212,3 +213,27 @@ async def test_key_wants_known_scopes(database: Database) -> None:
     async with database.transaction() as tx:
         with pytest.raises(InputError):
             await create_api_key(tx, name="a", scopes=["everything"])
+
+
+async def test_readiness_is_down_on_any_error_of_the_database(database: Database, settings: Settings) -> None:
+    async with running_app(settings, database) as app, browser(app) as client:
+        async with open_database(settings.database_url, max_connections=1) as closed:
+            app.state.database = closed
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["database"]) == (503, "down")
+
+
+async def test_unexpected_error_is_logged_without_its_text(database: Database, settings: Settings) -> None:
+    async with running_app(settings, database) as app, browser(app) as client:
+
+        @app.get("/api/broken")
+        async def break_down() -> None:
+            async with database.transaction() as tx:
+                await tx.execute("SELECT 'secret' FROM nowhere")
+
+        with capture_logs() as lines:
+            answer = await client.get("/api/broken")
+    assert (answer.status_code, "content-security-policy" in answer.headers) == (500, True)
+    (line,) = lines
+    assert (line["event"], line["error"], line["sqlstate"]) == ("web.request_failed", "UndefinedTableError", "42P01")
+    assert "nowhere" not in str(line)

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
@@ -155,11 +155,6 @@ def safe_next(target: str) -> str:
     """A path on this site; anything else becomes the overview."""
     is_local = target.startswith("/") and not target.startswith(("//", "/\\")) and "\n" not in target
     return target if is_local and not urlsplit(target).netloc else "/"
-
-
-def state_keys(request: Request) -> Keys:
-    """The keys of this installation."""
-    return cast(Keys, request.app.state.keys)
 
 
 LoggedIn = Annotated[Visitor, Depends(need_visitor)]

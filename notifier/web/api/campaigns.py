@@ -8,6 +8,7 @@ from notifier.web.api.keyed import Reader
 from notifier.web.api.paging import Listed
 from notifier.web.api.shapes import CampaignOut, InputOut, StepOut
 from notifier.web.catalogue import Catalogue
+from notifier.web.values import Text
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 
@@ -23,7 +24,7 @@ async def list_campaigns(request: Request, key: Reader) -> Listed[CampaignOut]:
 
 
 @router.get("/{campaign_key}", summary="Get a campaign")
-async def get_campaign(request: Request, key: Reader, campaign_key: str) -> CampaignOut:
+async def get_campaign(request: Request, key: Reader, campaign_key: Text) -> CampaignOut:
     """With the inputs a launch needs."""
     database: Database = request.app.state.database
     catalogue: Catalogue = request.app.state.catalogue

@@ -14,7 +14,7 @@ from notifier.store import access
 from notifier.store.access import ApiKey
 from notifier.store.database import Database, Tx
 from notifier.web.access.keys import find_key
-from notifier.web.errors import Problem
+from notifier.web.problems import Problem
 
 _BEARER = HTTPBearer(auto_error=False, description="An API key: `nk_<number>_<secret>`")
 _LONGEST_KEY = 200

@@ -15,6 +15,7 @@ from notifier.store.views.runs import get_run_line
 from notifier.web.api.keyed import Reader, Sender, actor, once
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef
+from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/messages", tags=["messages"])
 async def list_messages(  # noqa: PLR0917
     request: Request,
     key: Reader,
-    run_id: Annotated[int, Query(description="the run whose messages are wanted")],
+    run_id: Annotated[Id, Query(description="the run whose messages are wanted")],
     state: State | None = None,
     cursor: Cursor = "",
     limit: Limit = 50,
@@ -41,7 +42,7 @@ async def list_messages(  # noqa: PLR0917
 
 
 @router.get("/{message_id}", summary="Get a message with its history")
-async def get_message(request: Request, key: Reader, message_id: str) -> MessageDetail:
+async def get_message(request: Request, key: Reader, message_id: Text) -> MessageDetail:
     """By its public id."""
     database: Database = request.app.state.database
     keys: Keys = request.app.state.keys

@@ -8,9 +8,10 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.domain.errors import InputError
+from notifier.web.values import BIGGEST, Text
 
 T = TypeVar("T")
-Cursor = Annotated[str, Query(max_length=40, description="`next_cursor` of the page before; none for the first page")]
+Cursor = Annotated[Text, Query(max_length=40, description="`next_cursor` of the page before; none for the first page")]
 Limit = Annotated[int, Query(ge=1, le=200, description="things on one page at most")]
 
 
@@ -32,9 +33,12 @@ def read_cursor(cursor: str) -> int | None:
     if not cursor:
         return None
     try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").removeprefix("id:"))
+        last = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").removeprefix("id:"))
     except (ValueError, binascii.Error):
-        raise InputError("cursor", "is not one we gave", "Leave it out to begin with the first page") from None
+        last = -1
+    if not 0 <= last <= BIGGEST:
+        raise InputError("cursor", "is not one we gave", "Leave it out to begin with the first page")
+    return last
 
 
 def write_cursor(last_id: int) -> str:

@@ -12,6 +12,7 @@ from notifier.store.views.runs import RunLine, get_run_line, list_runs
 from notifier.web.api.keyed import Reader, Sender, actor, once
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import LaunchIn, RunDetail, RunOut, TallyOut
+from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 RunState = Literal["", "waiting", "scheduled", "running", "stopped", "ended", "cancelled"]
@@ -19,7 +20,7 @@ RunState = Literal["", "waiting", "scheduled", "running", "stopped", "ended", "c
 
 @router.get("", summary="List runs")
 async def list_all(  # noqa: PLR0917
-    request: Request, key: Reader, campaign: str = "", state: RunState = "", cursor: Cursor = "", limit: Limit = 50
+    request: Request, key: Reader, campaign: Text = "", state: RunState = "", cursor: Cursor = "", limit: Limit = 50
 ) -> Listed[RunOut]:
     """The newest first."""
     database: Database = request.app.state.database
@@ -37,7 +38,7 @@ async def list_all(  # noqa: PLR0917
 
 
 @router.get("/{run_id}", summary="Get a run with its counts")
-async def get_one(request: Request, key: Reader, run_id: int) -> RunDetail:
+async def get_one(request: Request, key: Reader, run_id: Id) -> RunDetail:
     """Planned = sent + not sent + on the way, by step, channel, state and reason."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
@@ -64,7 +65,7 @@ async def launch(request: Request, key: Sender, body: LaunchIn) -> Response:
 
 
 @router.post("/{run_id}/stop", summary="Stop a run")
-async def stop(request: Request, key: Sender, run_id: int) -> RunDetail:
+async def stop(request: Request, key: Sender, run_id: Id) -> RunDetail:
     """From now on no message of it leaves; what is on the wire is finished. 409 where it cannot be stopped."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
@@ -74,7 +75,7 @@ async def stop(request: Request, key: Sender, run_id: int) -> RunDetail:
 
 
 @router.post("/{run_id}/resume", summary="Resume a stopped run")
-async def resume(request: Request, key: Sender, run_id: int) -> RunDetail:
+async def resume(request: Request, key: Sender, run_id: Id) -> RunDetail:
     """What expired meanwhile stays unsent. 409 where it is not stopped."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:

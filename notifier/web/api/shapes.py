@@ -3,23 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from notifier.domain.contact import ConsentAct, ContactKind
 from notifier.web.api.paging import Shape
+from notifier.web.values import Json, Moment, Text, check_json
 
 Texts = dict[str, str]
-AttributeIn = str | int | float | bool | None
+Attribute = Annotated[str | int | float | bool | None, AfterValidator(check_json)]
 _MANY = 100
-
-
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("contains a NUL character")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_without_nul)]
 
 
 class ConsentShape(Shape):
@@ -31,7 +23,7 @@ class ConsentShape(Shape):
     source: Text = Field(
         min_length=1, max_length=100, description="where the contact did it, such as `branch` or `app`"
     )
-    at: AwareDatetime = Field(description="when the contact did it; never in the future")
+    at: Moment = Field(description="when the contact did it; never in the future")
     proof: Text = Field("", max_length=500)
 
 
@@ -44,7 +36,7 @@ class ContactIn(Shape):
     zone: Text = Field("", max_length=60, description="IANA time zone, empty = the bank's")
     email: Text = Field("", max_length=254)
     phone: Text = Field("", max_length=40, description="E.164, or a number of the bank's region")
-    attributes: dict[Text, AttributeIn] = Field(default_factory=dict, max_length=_MANY)
+    attributes: dict[Text, Attribute] = Field(default_factory=dict, max_length=_MANY)
     consents: list[ConsentShape] = Field(default_factory=list, max_length=_MANY)
 
 
@@ -106,8 +98,8 @@ class LaunchIn(Shape):
     """A run to be launched."""
 
     campaign: Text = Field(min_length=1, max_length=100)
-    inputs: dict[Text, Any] = Field(default_factory=dict, max_length=_MANY)
-    at: AwareDatetime | None = Field(None, description="when it starts; null = now")
+    inputs: dict[Text, Json] = Field(default_factory=dict, max_length=_MANY)
+    at: Moment | None = Field(None, description="when it starts; null = now")
     audience_list: Text = Field("", max_length=100, description="only contacts of this imported list")
 
 
@@ -150,7 +142,7 @@ class MessageIn(Shape):
 
     campaign: Text = Field(min_length=1, max_length=100)
     contact: Text = Field(min_length=1, max_length=200, description="the contact's external id")
-    inputs: dict[Text, Any] = Field(default_factory=dict, max_length=_MANY)
+    inputs: dict[Text, Json] = Field(default_factory=dict, max_length=_MANY)
 
 
 class MessageRef(Shape):

@@ -1,7 +1,6 @@
 """Surveys over the API: the score with its uncertainty, and the responses."""
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime
 
 from notifier.domain.errors import NotFound
 from notifier.domain.survey import Survey
@@ -13,6 +12,7 @@ from notifier.web.api.keyed import Reader
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import InvitationsOut, ResponseOut, ScoreOut, ScoreWindow, SurveyOut
 from notifier.web.catalogue import Catalogue
+from notifier.web.values import Id, Moment, Text
 
 router = APIRouter(prefix="/surveys", tags=["surveys"])
 
@@ -31,17 +31,17 @@ async def list_surveys(request: Request, key: Reader) -> Listed[SurveyOut]:
 async def get_score(  # noqa: PLR0917
     request: Request,
     key: Reader,
-    survey_key: str,
-    run_id: int | None = None,
-    received_from: AwareDatetime | None = None,
-    received_until: AwareDatetime | None = None,
+    survey_key: Text,
+    run_id: Id | None = None,
+    received_from: Moment | None = None,
+    received_until: Moment | None = None,
 ) -> ScoreOut:
     """Of one run, of a time (its end excluded), or of all; 404 where the survey has no score."""
     database: Database = request.app.state.database
     catalogue: Catalogue = request.app.state.catalogue
     window = Window(run_id=run_id, received_from=received_from, received_until=received_until)
     async with database.transaction() as tx:
-        survey = await catalogue.survey(tx, key.team_id, survey_key)
+        _, survey = await catalogue.survey(tx, key.team_id, survey_key)
         result = await satisfaction(tx, survey, window=window, team_id=key.team_id, comments=0)
     score = result.csat
     if score is None:
@@ -70,7 +70,7 @@ async def get_score(  # noqa: PLR0917
 
 @router.get("/{survey_key}/responses", summary="List a survey's responses")
 async def list_all_responses(
-    request: Request, key: Reader, survey_key: str, cursor: Cursor = "", limit: Limit = 50
+    request: Request, key: Reader, survey_key: Text, cursor: Cursor = "", limit: Limit = 50
 ) -> Listed[ResponseOut]:
     """The newest first."""
     database: Database = request.app.state.database

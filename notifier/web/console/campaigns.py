@@ -19,6 +19,7 @@ from notifier.store.views.runs import list_runs
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.sentences import tell_audience, tell_schedule, tell_step
 from notifier.web.console.show import Page, open_page
+from notifier.web.values import Text
 
 router = APIRouter()
 
@@ -37,7 +38,7 @@ async def show_campaigns(request: Request, visitor: LoggedIn) -> Response:
 
 
 @router.get("/campaigns/{key}")
-async def show_campaign(request: Request, visitor: LoggedIn, key: str, example: bool = False) -> Response:
+async def show_campaign(request: Request, visitor: LoggedIn, key: Text, example: bool = False) -> Response:
     """One campaign; `example` fills the form with the definitions' examples."""
     async with open_page(request, visitor) as page:
         definition, campaign = await page.catalogue.campaign(page.tx, page.team_id, key)
@@ -73,7 +74,7 @@ async def campaign_page(
 
 
 @router.post("/campaigns/{key}/launch")
-async def launch(request: Request, visitor: Actor, key: str) -> Response:
+async def launch(request: Request, visitor: Actor, key: Text) -> Response:
     """Launch a run; a wrong input shows the form again with what was typed."""
     form = await request.form()
     database: Database = request.app.state.database
@@ -144,5 +145,5 @@ def _read_start(form: FormData, bank: Bank) -> datetime | None:
 
 def _text(form: FormData, name: str) -> str:
     value = form.get(name, "")
-    # Browsers send line ends as two characters; a limit in characters counts them as one.
-    return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+    # Browsers send line ends as two characters; a limit in characters counts them as one. None of them sends NUL.
+    return value.replace("\r\n", "\n").replace("\x00", "").strip() if isinstance(value, str) else ""

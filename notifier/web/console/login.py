@@ -24,13 +24,13 @@ from notifier.web.access.sessions import (
 )
 from notifier.web.console.show import LANGUAGE_COOKIE, open_page
 from notifier.web.console.words import LOCALES
+from notifier.web.values import Text
 
 router = APIRouter()
 log = get_logger()
 _WINDOW_S = 900
 _PER_LOGIN = 5
 _PER_ADDRESS = 50
-"""The users `notifier demo` adds: login, password, role."""
 
 
 @router.get("/login")
@@ -52,8 +52,8 @@ async def _login_page(
 @router.post("/login")
 async def take_login(
     request: Request,
-    login: Annotated[str, Form(max_length=200)] = "",
-    password: Annotated[str, Form(max_length=1000)] = "",
+    login: Annotated[Text, Form(max_length=200)] = "",
+    password: Annotated[Text, Form(max_length=1000)] = "",
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
 ) -> Response:
     """The same answer after the same work for a wrong login as for a wrong password."""
@@ -104,7 +104,7 @@ async def log_out(request: Request, visitor: FormSender) -> Response:
 @router.post("/language")
 async def choose_language(
     request: Request,
-    locale: Annotated[str, Form(max_length=20)],
+    locale: Annotated[Text, Form(max_length=20)],
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
 ) -> Response:
     """Remember the language in this browser, and with the user."""

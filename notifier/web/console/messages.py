@@ -16,12 +16,13 @@ from notifier.web.console.overview import campaign_titles, list_open_posts
 from notifier.web.console.preview import Shown, show_content
 from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
+from notifier.web.values import Id, Text
 
 router = APIRouter()
 
 
 @router.get("/messages/{run_id}/{message_id}")
-async def show_message(request: Request, visitor: LoggedIn, run_id: int, message_id: int) -> Response:
+async def show_message(request: Request, visitor: LoggedIn, run_id: Id, message_id: Id) -> Response:
     """Who wrote it, what it said, what became of it."""
     async with open_page(request, visitor) as page:
         facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
@@ -46,7 +47,7 @@ def mask_address(address: str) -> str:
 
 
 @router.get("/messages/{run_id}/{message_id}/mail")
-async def show_mail(request: Request, visitor: LoggedIn, run_id: int, message_id: int) -> Response:
+async def show_mail(request: Request, visitor: LoggedIn, run_id: Id, message_id: Id) -> Response:
     """The e-mail alone, for a frame: no scripts, no forms, nothing from elsewhere."""
     async with open_page(request, visitor) as page:
         await view.get_message(page.tx, page.team_id, run_id, message_id)
@@ -60,7 +61,7 @@ def mail_answer(shown: Shown) -> Response:
 
 
 @router.get("/sandbox/items/{item_id}/mail")
-async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: int) -> Response:
+async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: Id) -> Response:
     """The e-mail the sandbox was given, for a frame."""
     async with open_page(request, visitor) as page:
         item = await sandbox.get_item(page.tx, item_id)
@@ -80,7 +81,7 @@ async def show_posts(request: Request, visitor: LoggedIn) -> Response:
 
 @router.post("/posts/{run_id}/{message_id}")
 async def take_posted(
-    request: Request, visitor: Actor, run_id: int, message_id: int, url: Annotated[str, Form(max_length=2000)] = ""
+    request: Request, visitor: Actor, run_id: Id, message_id: Id, url: Annotated[Text, Form(max_length=2000)] = ""
 ) -> Response:
     """A person published it: keep the link to the post."""
     link = url.strip()
@@ -113,7 +114,7 @@ async def show_sandbox(request: Request) -> Response:
 
 @router.get("/sandbox/{room}")
 async def show_sandbox_room(  # noqa: PLR0917
-    request: Request, visitor: LoggedIn, room: str, to: str = "", item: int | None = None, before: int | None = None
+    request: Request, visitor: LoggedIn, room: str, to: Text = "", item: Id | None = None, before: Id | None = None
 ) -> Response:
     """What one receiver has, or what came last for anybody."""
     if room not in _SANDBOX_ROOMS:

@@ -23,6 +23,7 @@ from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.console.campaigns import flatten_inputs, read_inputs_form
 from notifier.web.console.overview import campaign_titles
 from notifier.web.console.show import Page, open_page
+from notifier.web.values import Id, Text
 
 router = APIRouter()
 _PAGE = 25
@@ -66,7 +67,7 @@ def make_progress(steps: Sequence[StepLine], tallies: Sequence[Tally]) -> Progre
 
 
 @router.get("/runs")
-async def show_runs(request: Request, visitor: LoggedIn, before: int | None = None, state: str = "") -> Response:
+async def show_runs(request: Request, visitor: LoggedIn, before: Id | None = None, state: Text = "") -> Response:
     """All runs, the newest first."""
     async with open_page(request, visitor) as page:
         states = [state] if state else []
@@ -76,7 +77,7 @@ async def show_runs(request: Request, visitor: LoggedIn, before: int | None = No
 
 
 @router.get("/runs/{run_id}")
-async def show_run(request: Request, visitor: LoggedIn, run_id: int, state: str = "", after: int = 0) -> Response:
+async def show_run(request: Request, visitor: LoggedIn, run_id: Id, state: Text = "", after: Id = 0) -> Response:
     """One run; with `state` only the messages in it."""
     async with open_page(request, visitor) as page:
         return await run_page(page, run_id, state=state, after=after)
@@ -134,7 +135,7 @@ def _told_inputs(page: Page, campaign: Campaign, run: RunLine) -> list[tuple[str
 
 
 @router.get("/runs/{run_id}/events")
-async def stream_run(request: Request, visitor: LoggedIn, run_id: int, state: str = "", after: int = 0) -> Response:
+async def stream_run(request: Request, visitor: LoggedIn, run_id: Id, state: Text = "", after: Id = 0) -> Response:
     """Server-sent events: parts of the run's page whenever they changed, `ended` at the end."""
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
@@ -181,7 +182,7 @@ def _event(name: str, data: str) -> str:
 
 
 @router.post("/runs/{run_id}/inputs")
-async def fill(request: Request, visitor: Actor, run_id: int) -> Response:
+async def fill(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Give a waiting run what it waits for."""
     form = await request.form()
     database: Database = request.app.state.database
@@ -201,7 +202,7 @@ async def fill(request: Request, visitor: Actor, run_id: int) -> Response:
 
 
 @router.post("/runs/{run_id}/{act}")
-async def act_on_run(request: Request, visitor: Actor, run_id: int, act: str) -> Response:
+async def act_on_run(request: Request, visitor: Actor, run_id: Id, act: Text) -> Response:
     """Stop it, resume it, or end it for good."""
     database: Database = request.app.state.database
     async with open_page(request, visitor) as page:

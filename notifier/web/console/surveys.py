@@ -7,6 +7,7 @@ from notifier.feedback.satisfaction import satisfaction
 from notifier.store.views.surveys import newest_response_at
 from notifier.web.access.sessions import LoggedIn
 from notifier.web.console.show import open_page
+from notifier.web.values import Text
 
 router = APIRouter()
 
@@ -24,10 +25,10 @@ async def show_surveys(request: Request, visitor: LoggedIn) -> Response:
 
 
 @router.get("/surveys/{key}")
-async def show_survey(request: Request, visitor: LoggedIn, key: str) -> Response:
+async def show_survey(request: Request, visitor: LoggedIn, key: Text) -> Response:
     """One survey's result."""
     async with open_page(request, visitor) as page:
-        survey = await page.catalogue.survey(page.tx, page.team_id, key)
+        _, survey = await page.catalogue.survey(page.tx, page.team_id, key)
         result = await satisfaction(page.tx, survey, team_id=page.team_id)
         newest = await newest_response_at(page.tx, page.team_id, key)
         return page.show("survey.html", survey=survey, result=result, newest=newest)

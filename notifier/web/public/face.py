@@ -10,10 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from notifier.domain.errors import NotFound
 from notifier.domain.template import Bank
-from notifier.store.database import Database
-from notifier.web.definitions import find_bank
+from notifier.web.catalogue import DEFAULT_TEAM, NO_BANK, Catalogue
 from notifier.web.public.theme import readable
 from notifier.web.public.words import LANGUAGES, WORDS, choose_locale
 
@@ -66,13 +64,12 @@ class Face:
         return f"/public/{_STYLE_HASH}/{self.accent.removeprefix('#')}.css"
 
 
-async def read_bank(database: Database) -> Bank | None:
+async def read_bank(request: Request) -> Bank | None:
     """The bank, None before its definition is applied."""
-    async with database.transaction() as tx:
-        try:
-            return await find_bank(tx)
-        except NotFound:
-            return None
+    catalogue: Catalogue = request.app.state.catalogue
+    async with request.app.state.database.transaction() as tx:
+        bank = await catalogue.bank(tx, DEFAULT_TEAM)
+    return None if bank is NO_BANK else bank
 
 
 def face_of(request: Request, bank: Bank | None, *, locale: str = "") -> Face:
@@ -112,7 +109,7 @@ def notice(
 
 async def unknown_page(request: Request) -> HTMLResponse:
     """The same page for every link that leads nowhere, whatever is wrong with it."""
-    face = face_of(request, await read_bank(request.app.state.database))
+    face = face_of(request, await read_bank(request))
     words = face.words
     text = words["unknown"].format(hotline=face.hotline) if face.hotline else words["unknown_title"]
     return notice(request, face, title=words["unknown_title"], text=text, status=404, kind="info")

@@ -66,7 +66,7 @@ async def send_preferences(request: Request, token: str) -> Response:
 
 
 async def _face(request: Request, message: LinkedMessage) -> Face:
-    return face_of(request, await read_bank(request.app.state.database), locale=message.locale)
+    return face_of(request, await read_bank(request), locale=message.locale)
 
 
 async def _done_page(request: Request, message: LinkedMessage, scope: Scope) -> Response:

@@ -14,7 +14,7 @@ from notifier.domain.survey import Question, QuestionType, Survey
 from notifier.feedback.record_answers import AlreadyAnswered, Closed, Given, Recorded, record_answers
 from notifier.store import surveys as store
 from notifier.store.surveys import Invitation
-from notifier.web.definitions import get_survey
+from notifier.web.catalogue import Catalogue
 from notifier.web.public.face import Face, face_of, notice, page, read_bank, unknown_page
 from notifier.web.public.visitor import is_machine, read_form, read_token
 
@@ -87,12 +87,13 @@ async def _open(request: Request, token: str) -> _Visit | None:
     numbers = read_token(request, LinkKind.SURVEY, token, 1)
     if numbers is None:
         return None
-    bank = await read_bank(request.app.state.database)
+    catalogue: Catalogue = request.app.state.catalogue
+    bank = await read_bank(request)
     async with request.app.state.database.transaction() as tx:
         invitation = await store.find_invitation(tx, numbers[0])
         if invitation is None:
             return None
-        survey = await get_survey(tx, invitation.survey_id)
+        survey = await catalogue.survey_version(tx, invitation.survey_id)
     return _Visit(invitation=invitation, survey=survey, face=face_of(request, bank, locale=invitation.locale))
 
 
