@@ -52,7 +52,7 @@ class Child:
         """Freeze the audience alone; planning goes on from there."""
         async with self._database.transaction() as tx:
             found = await runs.get_run(tx, run, lock=True)
-            recipients = await freeze_audience(tx, found, await get_campaign(tx, TEAM, found.campaign_id))
+            recipients = await freeze_audience(tx, found, await get_campaign(tx, found))
         return {"recipients": recipients}
 
     async def plan(self, **_nothing: Any) -> dict[str, object]:

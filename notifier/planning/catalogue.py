@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import NotFound
-from notifier.domain.spec import account_from_spec, bank_from_spec, campaign_from_spec
+from notifier.domain.spec import bank_from_spec, campaign_from_spec
 from notifier.domain.template import Bank
 from notifier.store import definitions as stored
 from notifier.store.database import Tx
+from notifier.store.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,11 @@ async def find_campaign(tx: Tx, team_id: int, key: str) -> CampaignVersion:
     return CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=await find_bank(tx, team_id))
 
 
-async def get_campaign(tx: Tx, team_id: int, definition_id: int) -> CampaignVersion:
-    """This very version of a campaign, with the bank as it is now."""
-    found = await stored.get_definition(tx, definition_id)
-    return CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=await find_bank(tx, team_id))
+async def get_campaign(tx: Tx, run: Run) -> CampaignVersion:
+    """The campaign and the bank of a run, in the versions it was launched with."""
+    found = await stored.get_definition(tx, run.campaign_id)
+    bank = await stored.get_definition(tx, int(run.pinned["bank"]))
+    return CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=bank_from_spec(bank.spec))
 
 
 async def find_bank(tx: Tx, team_id: int) -> Bank:
@@ -58,11 +59,6 @@ async def list_campaigns(tx: Tx, team_id: int) -> list[CampaignVersion]:
         return []
     bank = await find_bank(tx, team_id)
     return [CampaignVersion(id=found.id, campaign=campaign_from_spec(found.spec), bank=bank) for found in campaigns]
-
-
-async def list_accounts(tx: Tx, team_id: int) -> list[Account]:
-    """Every account in use, by key."""
-    return [account_from_spec(found.spec) for found in await stored.list_latest(tx, team_id, "account")]
 
 
 async def pin(tx: Tx, team_id: int, campaign: Campaign) -> Pinned:

@@ -38,6 +38,7 @@ class Launch:
     kind: str = "launched"
     state: str = "scheduled"
     audience_list: str = ""
+    at_once: bool = False  # at this very moment for everybody, whatever their clocks show
 
 
 async def launch_campaign(
@@ -50,7 +51,10 @@ async def launch_campaign(
     at: datetime | None = None,
     audience_list: str = "",
 ) -> Run:
-    """Make a run that starts `at` (UTC; None = now). `InputError`, `NotFound` or `Conflict` say what is wrong."""
+    """Make a run that starts `at` (UTC; None = now, for everybody at once).
+
+    `InputError`, `NotFound` or `Conflict` say what is wrong.
+    """
     version = await find_campaign(tx, team_id, campaign_key)
     now = await clock.now(tx)
     if at is not None and at < now - timedelta(days=1):
@@ -58,9 +62,15 @@ async def launch_campaign(
     if audience_list and not await runs.has_list(tx, team_id, audience_list):
         raise InputError("audience_list", f"there is no list {audience_list!r}", "Import it first")
     given = await _read_given(tx, version, inputs)
-    return await make_run(
-        tx, team_id, Launch(version=version, nominal_at=at or now, inputs=given, by=by, audience_list=audience_list)
+    launch = Launch(
+        version=version,
+        nominal_at=at or now,
+        inputs=given,
+        by=by,
+        audience_list=audience_list,
+        at_once=at is None,
     )
+    return await make_run(tx, team_id, launch)
 
 
 async def make_run(tx: Tx, team_id: int, launch: Launch) -> Run:
@@ -84,7 +94,7 @@ async def make_run(tx: Tx, team_id: int, launch: Launch) -> Run:
     )
     run = await runs.get_run(tx, run_id)
     if launch.state != "waiting":
-        await write_steps(tx, run, launch.version, pinned)
+        await write_steps(tx, run, launch.version, pinned, at_once=launch.at_once)
     await add_audit(
         tx, team_id, actor=launch.by, act="run.launched", subject=f"run:{run_id}", detail={"campaign": campaign.key}
     )
@@ -111,12 +121,13 @@ async def run_purpose(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) 
     return (await runs.get_run(tx, int(str(corrected)))).purpose if corrected else Purpose.SERVICE.value
 
 
-async def write_steps(tx: Tx, run: Run, version: CampaignVersion, pinned: Pinned) -> None:
+async def write_steps(tx: Tx, run: Run, version: CampaignVersion, pinned: Pinned, *, at_once: bool = False) -> None:
     """The steps of a run with everything the claim must know."""
-    inputs = read_inputs(version.campaign, run.inputs)
     meant = version.campaign.steps[:1] if run.kind == "standing" else version.campaign.steps
     steps = [
-        _new_step(step, position, run=run, version=version, pinned=pinned, inputs=inputs)
+        _new_step(
+            step, position, run=run, version=version, pinned=pinned, starts=_starts_at(step, run, version, at_once)
+        )
         for position, step in enumerate(meant, 1)
     ]
     await runs.add_steps(tx, run.id, steps)
@@ -129,16 +140,12 @@ def _new_step(
     run: Run,
     version: CampaignVersion,
     pinned: Pinned,
-    inputs: Mapping[str, object],
+    starts: datetime,
 ) -> NewStep:
-    campaign, bank = version.campaign, version.bank
+    campaign = version.campaign
     purpose = campaign.purpose_of(step) or Purpose(run.purpose)
     rules = RULES[purpose]
-    starts = step_local_time(
-        step, nominal_at=run.nominal_at, inputs=inputs, zone=campaign.schedule.zone, bank_zone=bank.zone
-    )
     at_contact = starts.tzinfo is None
-    longest = POST_EXPIRES if step.is_post else rules.expires
     return NewStep(
         step=step.name,
         position=position,
@@ -151,7 +158,7 @@ def _new_step(
         consent=rules.consent.value,
         open_from=None if step.is_post else rules.open_from,
         open_until=None if step.is_post else rules.open_to,
-        expires=min(longest, campaign.expires or longest),
+        expires=_expires(campaign, step, purpose),
         plan_at=starts.replace(tzinfo=UTC) - LARGEST_OFFSET if at_contact else starts,
         due_at=None if at_contact else starts,
         due_local=starts if at_contact else None,
@@ -159,12 +166,40 @@ def _new_step(
     )
 
 
+def _starts_at(step: Step, run: Run, version: CampaignVersion, at_once: bool) -> datetime:
+    """Aware: this instant; naive: this local time of each contact. What counts from now is an instant for all."""
+    zone = version.campaign.schedule.zone
+    return step_local_time(
+        step,
+        nominal_at=run.nominal_at,
+        inputs=read_inputs(version.campaign, run.inputs),
+        zone="bank" if at_once and zone == "contact" and step.anchor is None else zone,
+        bank_zone=version.bank.zone,
+    )
+
+
+def _expires(campaign: Campaign, step: Step, purpose: Purpose) -> timedelta:
+    longest = POST_EXPIRES if step.is_post else RULES[purpose].expires
+    return min(longest, campaign.expires or longest)
+
+
+def useless_after(run: Run, version: CampaignVersion) -> datetime:
+    """When the messages of the first step have expired: whoever fills the inputs of a waiting run later is too late."""
+    campaign, step = version.campaign, version.campaign.steps[0]
+    return run.nominal_at + _expires(campaign, step, campaign.purpose_of(step) or Purpose(run.purpose))
+
+
 async def fill_inputs(tx: Tx, run_id: int, inputs: Mapping[str, object], by: str) -> Run:
-    """Fill the inputs of a run that waits for them, so that it can go out at its time."""
+    """Fill the inputs of a run that waits for them, so that it can go out at its time.
+
+    `Conflict` where it does not wait, or where its time is over.
+    """
     run = await runs.get_run(tx, run_id, lock=True)
     if run.state != "waiting":
         raise Conflict(f"run {run_id} does not wait for inputs: it is {run.state}")
     version = await find_campaign(tx, run.team_id, run.campaign_key)
+    if await clock.now(tx) >= useless_after(run, version):
+        raise Conflict(f"the time of run {run_id} is over: launch {run.campaign_key} anew")
     given = await _read_given(tx, version, inputs)
     pinned = await pin(tx, run.team_id, version.campaign)
     await runs.set_run_inputs(

@@ -8,9 +8,11 @@ from notifier.domain.channel import Channel
 from notifier.domain.errors import NotFound, NotifierError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
+from notifier.domain.purpose import Purpose
 from notifier.logs import get_logger
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.store import runs
+from notifier.store.access import add_audit
 from notifier.store.audience import Fragment, compile_rule
 from notifier.store.database import TRANSIENT, Database, Tx
 from notifier.store.messages.plan import CHUNK, StepPlan, StepRow, finish_step, lock_step, plan_chunk, plan_posts
@@ -66,7 +68,7 @@ async def plan_part(database: Database, run_id: RunId, step_name: str, *, chunk:
         run = await runs.get_run(tx, run_id, lock=True)
         if run.state not in {"scheduled", "running"}:
             return None
-        version = await get_campaign(tx, run.team_id, run.campaign_id)
+        version = await get_campaign(tx, run)
         if run.frozen_at is None:
             await freeze_audience(tx, run, version)
         step = next((step for step in version.campaign.steps if step.name == step_name), None)
@@ -93,17 +95,31 @@ async def freeze_audience(tx: Tx, run: Run, version: CampaignVersion) -> int:
     A campaign of posts alone means nobody in particular.
     """
     campaign = version.campaign
-    meant = run_audience(campaign, run) if any(not step.is_post for step in campaign.steps) else NOBODY
+    meant = narrow_audience(campaign, run.audience_list) if any(not step.is_post for step in campaign.steps) else NOBODY
     where = _compile(meant, run, version, first=_FREEZE_FIRST)
     accounts = sorted({account for step in campaign.steps for account in step.accounts})
     count = await runs.freeze_recipients(tx, run, where.sql, list(where.params), accounts)
     log.info("planning.audience_frozen", run=run.id, recipients=count)
+    await _audit_override(tx, run, version)
     return count
 
 
-def run_audience(campaign: Campaign, run: Run) -> Rule:
-    """The campaign's audience, or the imported list the run was launched for within it."""
-    return All((campaign.audience, InList(run.audience_list))) if run.audience_list else campaign.audience
+def narrow_audience(campaign: Campaign, audience_list: str) -> Rule:
+    """The campaign's audience, or the imported list a run is launched for within it."""
+    return All((campaign.audience, InList(audience_list))) if audience_list else campaign.audience
+
+
+async def _audit_override(tx: Tx, run: Run, version: CampaignVersion) -> None:
+    """An emergency that goes to people who opted out leaves a trace of how many they are."""
+    campaign, inherited = version.campaign, Purpose(run.purpose)
+    urgent = [step for step in campaign.steps if (campaign.purpose_of(step) or inherited) is Purpose.EMERGENCY]
+    channels = sorted({channel.value for step in urgent for channel in step.channels or step.by})
+    if not version.bank.emergency_overrides_opt_out or not channels:
+        return
+    detail = {"campaign": campaign.key, "recipients": await runs.count_opted_out(tx, run.id, channels)}
+    await add_audit(
+        tx, run.team_id, actor=run.launched_by, act="run.opt_outs_overridden", subject=f"run:{run.id}", detail=detail
+    )
 
 
 async def _plan_chunk(

@@ -8,6 +8,7 @@ from typing import Any
 from notifier.domain.errors import Conflict, NotFound
 from notifier.domain.message import RunId
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import RESEND_AT, RESENT
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -186,6 +187,34 @@ async def set_run_inputs(
     )
 
 
+async def list_waiting(tx: Tx, team_id: int) -> list[RunId]:
+    """Runs that wait for inputs, the soonest first."""
+    rows = await tx.fetch(
+        "SELECT id FROM notifier.runs WHERE team_id = $1 AND state = 'waiting' ORDER BY nominal_at, id", team_id
+    )
+    return [RunId(row["id"]) for row in rows]
+
+
+async def was_audited(tx: Tx, run_id: int, act: str) -> bool:
+    """Whether this act on the run stands in the audit."""
+    statement = "SELECT EXISTS (SELECT FROM notifier.audit WHERE subject = 'run:' || $1::bigint AND act = $2)"
+    found: bool = await tx.fetchval(statement, run_id, act)
+    return found
+
+
+async def cancel_waiting(tx: Tx, run_id: int, problem: str) -> bool:
+    """End a run that still waits for inputs; False where somebody has filled or cancelled it meanwhile."""
+    found = await tx.fetchval(
+        """
+        UPDATE notifier.runs SET state = 'cancelled', problem = $2, ended_at = notifier.now()
+        WHERE id = $1 AND state = 'waiting' RETURNING id
+        """,
+        run_id,
+        problem,
+    )
+    return found is not None
+
+
 async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run | None:
     """The run with the latest nominal time."""
     row = await tx.fetchrow(
@@ -256,6 +285,25 @@ async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], acc
     return count
 
 
+async def count_opted_out(tx: Tx, run_id: int, channels: list[str]) -> int:
+    """Recipients whom nothing but an opt-out, by act or by block, keeps from one of these channels."""
+    number: int = await tx.fetchval(
+        """
+        SELECT count(*) FROM notifier.recipients k JOIN notifier.contacts c ON c.id = k.contact_id
+        WHERE k.run_id = $1 AND EXISTS (
+            SELECT 1 FROM notifier.addresses a
+            LEFT JOIN notifier.consent_states s ON s.contact_id = a.contact_id AND s.channel = a.channel AND s.topic = ''
+                AND s.act = 'opt-out'
+            LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
+            WHERE a.contact_id = c.id AND a.channel = ANY($2::text[])
+                AND (s.act IS NOT NULL AND u.reason IS NULL OR u.reason = 'opt-out'))
+        """,
+        run_id,
+        channels,
+    )
+    return number
+
+
 async def list_runs_to_end(tx: Tx) -> list[RunId]:
     """Running runs whose steps are all planned and that have no open message left."""
     rows = await tx.fetch(
@@ -278,7 +326,7 @@ async def list_runs_to_end(tx: Tx) -> list[RunId]:
 async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
     """The next business time at which something falls due: a step, a deferred message, an in-doubt look."""
     moment: datetime | None = await tx.fetchval(
-        """
+        f"""
         SELECT min(at) FROM (
             SELECT min(s.plan_at) AS at FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
                 WHERE s.state <> 'planned' AND r.state IN ('scheduled', 'running') AND r.kind <> 'standing'
@@ -288,9 +336,10 @@ async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
                 WHERE m.run_id = r.id AND m.state = 'queued') AS first
                 WHERE r.state = 'running'
             UNION ALL
-            SELECT min(m.changed_at) + $1::interval FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+            SELECT min(least(m.expires_at, {RESEND_AT.format(patience="$1")}))
+                FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
                 JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
-                WHERE r.state = 'running' AND m.state = 'uncertain' AND s.in_doubt = 'reconcile-then-resend'
+                WHERE r.state = 'running' AND m.state = 'uncertain' AND {RESENT}
         ) AS moments
         """,
         patience,

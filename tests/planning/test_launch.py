@@ -64,6 +64,33 @@ async def test_of_launches_at_the_same_moment_one_wins(database: Database, tmp_p
     assert await fetch(database, "SELECT count(*) FROM notifier.runs") == [(1,)]
 
 
+async def test_what_is_launched_now_is_due_now_for_everybody(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    steps = "inform: {channels: [email], template: note}\nremind: {channels: [email], template: note, after: 1d}"
+    anchored = 'on: {channels: [email], template: note, when: {input: day, at: "10:00"}}'
+    more = "schedule: {start: 2030-01-07T09:00, zone: contact}\n"
+    dated = campaign("dated", more=more, steps=anchored).replace(
+        "inputs:\n", "inputs:\n  day: {type: date, label: {zh-CN: 日, en: Day}, example: 2030-07-01}\n"
+    )
+    await set_now(database)
+    await define(database, tmp_path, campaign(more=more, steps=steps), dated)
+    await add_contact(database, settings, "west", zone="America/Los_Angeles")
+    await add_contact(database, settings, "east", zone="Pacific/Auckland")
+    run = await launch_and_plan(database)
+    due = await fetch(database, "SELECT DISTINCT due_at FROM notifier.messages")
+    assert due == [(run.nominal_at,)]
+    rows = await fetch(database, "SELECT due_at FROM notifier.run_steps ORDER BY position")
+    assert rows == [(run.nominal_at,), (run.nominal_at + timedelta(days=1),)]
+    await launch(database, "dated", inputs={"day": "2030-07-01"})  # a time of day is each contact's own
+    assert await fetch(database, "SELECT due_local::text FROM notifier.run_steps WHERE step = 'on'") == [
+        ("2030-07-01 10:00:00",)
+    ]
+    later = await launch(database, at=NOON + timedelta(days=2))
+    rows = await fetch(database, "SELECT due_at FROM notifier.run_steps WHERE run_id = $1", later.id)
+    assert rows == [(None,), (None,)]
+
+
 async def test_a_launch_is_audited(database: Database, tmp_path: Path) -> None:
     await set_now(database)
     await define(database, tmp_path, campaign())

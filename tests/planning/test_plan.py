@@ -4,11 +4,16 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from notifier.planning.catalogue import get_campaign
 from notifier.planning.plan import plan_due, plan_part
 from notifier.settings import Settings
 from notifier.store.database import Database
 from tests.builders import (
+    BANK,
     NOON,
+    OVERRIDE,
     add_contact,
     assert_tallies_agree,
     campaign,
@@ -300,3 +305,36 @@ async def test_a_later_step_is_planned_when_due_and_keeps_the_run_alive(
         NOON + timedelta(days=2),
     ) == [(True,)]
     assert len((await claim(database, run.id)).messages) == 1
+
+
+@pytest.mark.parametrize(("bank", "traces"), [(OVERRIDE, [("test", 2)]), (BANK, [])])
+async def test_an_emergency_that_overrides_opt_outs_is_audited_once_with_their_number(
+    database: Database, settings: Settings, tmp_path: Path, bank: str, traces: list[tuple[str, int]]
+) -> None:
+    await set_now(database)
+    steps = "inform: {channels: [email], template: note}\nagain: {channels: [email], template: note}"
+    alarm = campaign("alarm", purpose="emergency", steps=steps)
+    await define(database, tmp_path, alarm, campaign(), **{"campaigns/bank.yaml": bank})
+    await add_contact(database, settings, "in", opt_in=("email",))
+    await add_contact(database, settings, "out", opt_out=("email",))
+    await add_contact(database, settings, "topic", opt_out=("email/education",))
+    await add_contact(database, settings, "blocked")
+    await suppress(database, settings, "blocked@example.com", "opt-out")
+    await add_contact(database, settings, "bounced", opt_out=("email",))
+    await suppress(database, settings, "bounced@example.com", "hard-bounce")
+    run = await launch_and_plan(database, "alarm")
+    await launch_and_plan(database)
+    sql = "SELECT actor, (detail->>'recipients')::int FROM notifier.audit WHERE act = $1 AND subject = $2"
+    assert await fetch(database, sql, "run.opt_outs_overridden", f"run:{run.id}") == traces
+    assert len(await fetch(database, "SELECT FROM notifier.audit WHERE act = 'run.opt_outs_overridden'")) == len(traces)
+
+
+async def test_a_run_speaks_for_the_bank_it_was_launched_with(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    run = await launch(database)
+    await define(database, tmp_path, campaign(), **{"campaigns/bank.yaml": OVERRIDE})
+    async with database.transaction() as tx:
+        assert not (await get_campaign(tx, run)).bank.emergency_overrides_opt_out

@@ -12,6 +12,7 @@ from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
 from notifier.settings import Settings
 from notifier.store.database import Database
+from notifier.store.runs import cancel_waiting
 from tests.builders import add_contact, campaign, define, drain, execute, fetch, pass_time, set_now, state_counts
 
 WEEKLY = 'schedule: {start: 2030-01-07T09:00, repeat: "FREQ=WEEKLY;BYDAY=MO"}\n'
@@ -91,6 +92,54 @@ async def test_a_run_filled_after_an_apply_is_of_the_new_version(
     await plan_due(database)
     await drain(settings, database)
     assert await fetch(database, "SELECT step, state FROM notifier.messages") == [("tell", "accepted")]
+
+
+async def _audited(database: Database, act: str) -> list[tuple[str, str]]:
+    return await fetch(database, "SELECT actor, subject FROM notifier.audit WHERE act = $1", act)
+
+
+async def test_a_day_before_its_time_a_waiting_run_is_reminded_of_once(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, ASKING)
+    await set_now(database, MONDAY - timedelta(days=1, hours=1))
+    await make_recurring_runs(database)
+    await make_recurring_runs(database)
+    assert await _audited(database, "run.inputs_missing") == []
+    await pass_time(database, timedelta(hours=2))
+    for _ in range(2):
+        await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    assert await _audited(database, "run.inputs_missing") == [("schedule", f"run:{number}")]
+
+
+async def test_a_waiting_run_whose_time_is_over_takes_no_inputs_and_is_cancelled(
+    database: Database, tmp_path: Path
+) -> None:
+    await define(database, tmp_path, ASKING + "expires: 3h\n")
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    await set_now(database, MONDAY + timedelta(hours=2, minutes=59))
+    await make_recurring_runs(database)
+    assert await _runs(database) == [("waiting", MONDAY)]
+    await set_now(database, MONDAY + timedelta(hours=3))
+    with pytest.raises(Conflict, match="is over: launch weekly anew"):
+        await _fill(database, number, word="晚")
+    await make_recurring_runs(database)
+    assert await fetch(database, "SELECT state, problem FROM notifier.runs") == [
+        ("cancelled", "its inputs were not filled in time")
+    ]
+    assert await _audited(database, "run.cancel") == [("schedule", f"run:{number}")]
+
+
+async def test_a_run_filled_in_the_last_moment_is_not_cancelled(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, ASKING)
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    await _fill(database, number, word="新")
+    async with database.transaction() as tx:
+        assert not await cancel_waiting(tx, number, "too late")
+    assert await _runs(database) == [("scheduled", MONDAY)]
 
 
 async def test_the_next_occurrence_cancels_the_one_that_still_waits(database: Database, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ CREATE TABLE notifier.audit (
     subject text NOT NULL,
     detail jsonb NOT NULL DEFAULT '{}'
 );
+CREATE INDEX audit_subject ON notifier.audit (subject, act);
 CREATE TABLE notifier.idempotency (
     team_id int NOT NULL CONSTRAINT idempotency_team REFERENCES notifier.teams,
     scope text NOT NULL,
