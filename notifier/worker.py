@@ -90,6 +90,8 @@ class Work:
             await tallies.fold_tallies(tx)
         async with self._database.transaction() as tx:
             await trim_items(tx)
+        async with self._database.transaction() as tx:
+            await clock.drop_old(tx)
 
     async def all_at_once(self, lanes: Sequence[int]) -> None:
         """One round of everything, for the time Redis is gone."""

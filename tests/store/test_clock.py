@@ -64,3 +64,57 @@ async def test_partitions_may_be_made_by_several_at_once(database: Database) -> 
     async with database.transaction() as tx:
         month = (await clock.now(tx)).strftime("%Y%m")
     assert await fetch(database, "SELECT to_regclass('notifier.messages_' || $1) IS NOT NULL", month) == [(True,)]
+
+
+async def _add_callback(database: Database, days_ago: int, *, applied: bool) -> str:
+    """The name of its partition."""
+    await execute(database, "SELECT notifier.make_day(current_date - $1::int)", days_ago)
+    await execute(
+        database,
+        """
+        INSERT INTO notifier.callbacks (day, dedupe_key, provider, account, url, content_type, body, applied_at)
+        VALUES (current_date - $1::int, 'k', 'twilio', 'sms', '', '', '', CASE WHEN $2 THEN now() END)
+        """,
+        days_ago,
+        applied,
+    )
+    ((name,),) = await fetch(database, "SELECT 'callbacks_' || to_char(current_date - $1::int, 'YYYYMMDD')", days_ago)
+    return str(name)
+
+
+async def test_days_of_callbacks_go_when_all_are_applied_and_in_the_end_in_any_case(database: Database) -> None:
+    done, waiting = [await _add_callback(database, days, applied=days == 31) for days in (31, 32)]
+    await _add_callback(database, 30, applied=True)
+    forgotten = await _add_callback(database, 61, applied=False)
+    async with database.transaction() as tx:
+        assert await clock.drop_old(tx) == [forgotten, done]
+        assert await clock.drop_old(tx) == []
+        assert await tx.fetchval("SELECT count(*) FROM notifier.callbacks") == 2
+        await tx.execute(f"UPDATE notifier.{waiting} SET applied_at = now()")
+        assert await clock.drop_old(tx) == [waiting]
+
+
+async def test_idempotency_keys_are_kept_for_a_week(database: Database) -> None:
+    for key, days in (("old", 8), ("new", 6)):
+        await execute(
+            database,
+            """
+            INSERT INTO notifier.idempotency (team_id, scope, key, request_hash, created_at)
+            VALUES (1, 'api', $1, '', now() - $2::int * interval '1 day')
+            """,
+            key,
+            days,
+        )
+    async with database.transaction() as tx:
+        await clock.drop_old(tx)
+    assert await fetch(database, "SELECT key FROM notifier.idempotency") == [("new",)]
+
+
+async def test_two_workers_do_not_drop_at_the_same_time(database: Database) -> None:
+    await _add_callback(database, 40, applied=True)
+    async with database.transaction() as first:
+        assert await first.fetchval("SELECT pg_try_advisory_xact_lock(7320400)")
+        async with database.transaction() as second:
+            assert await clock.drop_old(second) == []
+    async with database.transaction() as tx:
+        assert len(await clock.drop_old(tx)) == 1
