@@ -356,6 +356,24 @@ async def test_a_spreadsheet_damaged_in_the_middle_is_broken(importer: Importer)
     assert await importer.fetchval("SELECT count(*) FROM notifier.contacts") == report.added > 0
 
 
+async def test_whatever_ends_an_import_early_is_named_in_its_account(importer: Importer, database: Database) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(_rows: int, _share: float) -> None:
+        raise Interrupted
+
+    path = importer.folder / "people.csv"
+    path.write_text("id\nA\nB\nC\n")
+    with pytest.raises(Interrupted):
+        await import_contacts(
+            database, path, ImportOptions(batch_rows=2), bank=BANK, address_hash_key=KEY, progress=interrupt
+        )
+    account = "SELECT state || ' ' || problem || ' ' || added FROM notifier.imports WHERE ended_at IS NOT NULL"
+    assert await importer.fetchval(account) == "broken Interrupted 2"
+    assert await importer.all() == ["A", "B"]
+
+
 async def test_rows_join_the_list(importer: Importer) -> None:
     await importer("id\nA\nB\n", options=ImportOptions(list_key="visitors"))
     assert await importer.fetchval("SELECT count(*) FROM notifier.list_members") == 2

@@ -96,6 +96,11 @@ class RowReader:
         self._synthesizer = Synthesizer() if setting.options.synthesize else None
 
     @property
+    def options(self) -> ImportOptions:
+        """What was asked for."""
+        return self._setting.options
+
+    @property
     def fields(self) -> frozenset[str]:
         """The stored fields the rows speak about."""
         return frozenset(

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from notifier.domain.template import Bank
 from notifier.planning.contact_import.columns import read_layout
@@ -14,6 +14,7 @@ from notifier.planning.contact_import.files import FileBroken, Sheet, open_sheet
 from notifier.planning.contact_import.options import ImportOptions, ImportReport, Progress
 from notifier.planning.contact_import.rejects import ErrorsFile
 from notifier.planning.contact_import.rows import Batch, RowReader, Setting
+from notifier.store import clock
 from notifier.store.contact_batches import (
     BatchCounts,
     Columns,
@@ -23,7 +24,7 @@ from notifier.store.contact_batches import (
     ensure_list,
     write_contacts,
 )
-from notifier.store.database import Database
+from notifier.store.database import TRANSIENT, Database
 
 
 async def import_contacts(
@@ -39,9 +40,12 @@ async def import_contacts(
 
     Every batch is one transaction with its part of the account, so a file that breaks in the
     middle, a stopped process or a lost connection leaves whole batches and an exact count; the
-    same file again changes nothing that is there. `InputError` where nothing of it can be read.
+    same file again changes nothing that is there. `InputError` where nothing of it can be read; whatever
+    else ends it early is named in the account and raised.
     """
     started = time.monotonic()
+    async with database.transaction() as tx:
+        now = await clock.now(tx)
     with open_sheet(source, options) as sheet:
         setting = Setting(
             layout=read_layout(sheet.header, options.mapping),
@@ -49,7 +53,7 @@ async def import_contacts(
             file=source.name,
             region=bank.region,
             zone=bank.zone,
-            now=datetime.now(UTC),
+            now=now,
             key=address_hash_key,
         )
         errors = ErrorsFile(options.errors_file or source.with_name(f"{source.name}.errors.csv"))
@@ -65,7 +69,39 @@ async def _write_all(
     async with database.transaction() as tx:
         import_id = await begin_import(tx, options.team_id, setting.file)
         list_id = await ensure_list(tx, options.team_id, options.list_key) if options.list_key else None
-    reader = RowReader(setting)
+    try:
+        account = _Account(import_id, list_id)
+        report = await _write_batches(database, sheet, RowReader(setting), errors, progress=progress, account=account)
+    except Exception as error:
+        with suppress(*TRANSIENT):  # where the database is gone the account stays open, and the first error counts
+            await _end(database, import_id, type(error).__name__)
+        raise
+    await _end(database, import_id, report.problem)
+    return report
+
+
+class _Account(NamedTuple):
+    """Where the batches are counted, and the list they join."""
+
+    import_id: int
+    list_id: int | None
+
+
+async def _end(database: Database, import_id: int, problem: str) -> None:
+    async with database.transaction() as tx:
+        await end_import(tx, import_id, problem=problem)
+
+
+async def _write_batches(
+    database: Database,
+    sheet: Sheet,
+    reader: RowReader,
+    errors: ErrorsFile,
+    *,
+    progress: Progress | None,
+    account: _Account,
+) -> ImportReport:
+    options, import_id = reader.options, account.import_id
     columns = Columns(fields=reader.fields, attributes=reader.attributes)
     report = _nothing_yet(import_id)
     batches = _read_ahead(reader, sheet, options.batch_rows)
@@ -74,7 +110,7 @@ async def _write_all(
         while isinstance(batch := await pending, Batch):
             pending = asyncio.create_task(asyncio.to_thread(next, batches, None))
             async with database.transaction() as tx:
-                counts = await write_contacts(tx, options.team_id, batch.contacts, columns, list_id=list_id)
+                counts = await write_contacts(tx, options.team_id, batch.contacts, columns, list_id=account.list_id)
                 await count_import(
                     tx,
                     import_id,
@@ -89,10 +125,7 @@ async def _write_all(
                 progress(report.read, sheet.share_read())
     finally:
         await asyncio.wait([pending])  # the thread must not read from a file that is closed under it
-    problem = batch or ""
-    async with database.transaction() as tx:
-        await end_import(tx, import_id, problem=problem)
-    return replace(report, problem=problem)
+    return replace(report, problem=batch or "")
 
 
 def _read_ahead(reader: RowReader, sheet: Sheet, size: int) -> Iterator[Batch | str]:
