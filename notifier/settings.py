@@ -84,7 +84,10 @@ class Settings(BaseSettings):
         description="survey tools that post answers to `/hooks/survey/NAME`, as JSON: "
         '`{"NAME": "whsec_…"}` with a Standard Webhooks secret each',
     )
-    demo: bool = Field(default=False, description="show the demo logins and the sandbox; never with real customers")
+    demo: bool = Field(
+        default=False,
+        description="print the demo logins on the log-in page and mark answers as simulated; never with real customers",
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -12,7 +12,7 @@ import typer
 from notifier.cli.app import app
 from notifier.planning.contact_import import ImportOptions, import_contacts
 from notifier.planning.definitions.check import check_folder
-from notifier.settings import starter_dir
+from notifier.settings import Settings, starter_dir, variable_of
 from notifier.store.database import Database
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +70,12 @@ def test_every_command_and_option_exists(page: str, line: str) -> None:
     known = {option for parameter in command.params for option in parameter.opts}
     given = {word.split("=")[0] for word in words if word.startswith("-")}
     assert given <= known | {"--help"}, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_variable_named_is_a_setting(page: Path) -> None:
+    named = set(re.findall(r"\bNOTIFIER_[A-Z_]+\b", page.read_text()))
+    assert named <= {variable_of(name) for name in Settings.model_fields}
 
 
 def test_readme_shows_commands() -> None:

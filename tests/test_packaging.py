@@ -72,6 +72,13 @@ def test_secrets_of_accounts_reach_every_container_that_sends() -> None:
         assert services[name]["env_file"] == [{"path": ".env", "required": False}]
 
 
+def test_contributing_and_help_name_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^\.PHONY: help (.+)$", makefile, re.MULTILINE)[0].split())
+    assert set(re.findall(r'@echo "make (\w+)', makefile)) == targets
+    assert set(re.findall(r"^    make (\w+) ", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)) >= targets
+
+
 def test_the_image_runs_without_privileges_and_reports_its_health() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert "USER notifier" in lines
