@@ -169,6 +169,36 @@ async def _lift_opt_out(tx: Tx, contact_id: int, records: Iterable[ConsentRecord
     )
 
 
+async def list_consent_subjects(tx: Tx, team_id: int) -> list[tuple[Channel, str]]:
+    """Every channel and topic on which a contact of the team stands somewhere, in their order."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT s.channel COLLATE "C" AS channel, s.topic COLLATE "C" AS topic
+        FROM notifier.consent_states s JOIN notifier.contacts c ON c.id = s.contact_id
+        WHERE c.team_id = $1 ORDER BY 1, 2
+        """,
+        team_id,
+    )
+    return [(Channel(row["channel"]), row["topic"]) for row in rows]
+
+
+async def list_standing(tx: Tx, contact_ids: Sequence[int]) -> dict[int, list[ConsentRecord]]:
+    """The latest act of each contact by channel and topic; contacts without any are left out."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT ON (contact_id, channel, topic) contact_id, channel, topic, act, at, o.source, o.proof
+        FROM notifier.consent_states s
+        JOIN notifier.consents o USING (contact_id, channel, topic, act, at)
+        WHERE contact_id = ANY($1::bigint[]) ORDER BY contact_id, channel, topic, o.id
+        """,
+        list(contact_ids),
+    )
+    found: dict[int, list[ConsentRecord]] = {}
+    for row in rows:
+        found.setdefault(row["contact_id"], []).append(_read_consent(row))
+    return found
+
+
 async def list_consents(tx: Tx, contact_id: int) -> list[ConsentRecord]:
     """The whole ledger of a contact, newest act first."""
     rows = await tx.fetch(
@@ -178,14 +208,15 @@ async def list_consents(tx: Tx, contact_id: int) -> list[ConsentRecord]:
         """,
         contact_id,
     )
-    return [
-        ConsentRecord(
-            channel=Channel(row["channel"]),
-            topic=row["topic"],
-            act=ConsentAct(row["act"]),
-            source=row["source"],
-            proof=row["proof"],
-            at=row["at"],
-        )
-        for row in rows
-    ]
+    return [_read_consent(row) for row in rows]
+
+
+def _read_consent(row: Mapping[str, Any]) -> ConsentRecord:
+    return ConsentRecord(
+        channel=Channel(row["channel"]),
+        topic=row["topic"],
+        act=ConsentAct(row["act"]),
+        source=row["source"],
+        proof=row["proof"],
+        at=row["at"],
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, ConsentAct, Contact, ContactKind
 from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
@@ -16,7 +17,7 @@ from notifier.domain.template import Bank
 from notifier.domain.text import Localized
 from notifier.planning.contact_export import export_contacts
 from notifier.planning.contact_import import ImportOptions, ImportReport, import_contacts
-from notifier.store.contacts import get_contact, list_consents, list_contacts
+from notifier.store.contacts import get_contact, list_consents, list_contacts, list_standing
 from notifier.store.database import Database
 
 KEY = b"k" * 32
@@ -407,3 +408,63 @@ async def test_an_export_is_safe_to_open_and_comes_back_the_same(importer: Impor
     report = await importer(exported)
     assert report.unchanged == 2
     assert [await importer.contact("A"), await importer.contact("B")] == before
+
+
+async def test_an_export_says_where_consent_stands_and_the_import_reads_it_back(
+    importer: Importer, database: Database
+) -> None:
+    text = (
+        "id,consent_email,consent_sms_education,consent_date,consent_source\nA,yes,no,2026-01-31,branch form\nB,,,,\n"
+    )
+    await importer(text)
+    await importer("id,consent_email,consent_date\nA,no,2026-02-01T09:00:00.5+00:00\n")
+    async with database.transaction() as tx:
+        await tx.execute(
+            """
+            INSERT INTO notifier.consents (contact_id, channel, topic, act, source, at)
+            SELECT id, 'email', 'Free Words', 'opt-in', 'api', now() FROM notifier.contacts
+            """
+        )
+    exported = b"".join([chunk async for chunk in export_contacts(database, 1)])
+    ann, bob = csv.DictReader(io.StringIO(exported.decode("utf-8-sig")))
+    assert {name: cell for name, cell in ann.items() if name.startswith("consent")} == {
+        "consent_email": "no",
+        "consent_date_email": "2026-02-01T09:00:00.500000+00:00",
+        "consent_source_email": "import",
+        "consent_sms_education": "no",
+        "consent_date_sms_education": "2026-01-30T16:00:00+00:00",
+        "consent_source_sms_education": "branch form",
+    }
+    assert not any(cell for name, cell in bob.items() if name.startswith("consent"))
+    assert (await importer(exported)).unchanged == 2
+    async with database.transaction() as tx:
+        anna = await get_contact(tx, 1, "A")
+        assert anna
+        before = (await list_standing(tx, [anna.id]))[anna.id][0], len(await list_consents(tx, anna.id))
+        await tx.execute("DELETE FROM notifier.contacts")
+    await importer(exported, "again.csv")
+    async with database.transaction() as tx:
+        anna = await get_contact(tx, 1, "A")
+        assert anna
+        found = {(r.channel, r.topic): (r.act, r.at, r.source) for r in await list_consents(tx, anna.id)}
+    assert before == (before[0], 4)
+    assert found[Channel.EMAIL, ""] == (before[0].act, before[0].at, before[0].source)
+    assert set(found) == {("email", ""), ("sms", "education")}
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("id,consent_email,consent_date_email\nA,yes,2999-01-01\n", "consent_date_email"),
+        ("id,consent_email,consent_source_email\nA,yes,a\x02b\n", "consent_source_email"),
+    ],
+)
+async def test_what_is_wrong_with_one_act_is_said_of_its_own_column(importer: Importer, text: str, column: str) -> None:
+    report = await importer(text)
+    assert [problem["column"] for problem in problems(report)] == [column]
+
+
+async def test_a_date_without_its_act_is_refused(importer: Importer) -> None:
+    with pytest.raises(InputError, match="consent_date_email_x: tells of an act that no column names") as refused:
+        await importer("id,Consent_date_email_x\nA,2026-01-01\n")
+    assert "`consent_email_x`" in refused.value.remedy

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notifier.domain.channel import Channel
 from notifier.domain.errors import InputError
@@ -36,7 +36,9 @@ _KNOWN = {
     "同意日期": "consent_date",
     "同意来源": "consent_source",
 }
-_CONSENT = re.compile(rf"consent_({'|'.join(Channel)})(?:_([a-z0-9][a-z0-9_-]{{0,39}}))?")
+_OF = rf"({'|'.join(Channel)})(?:_([a-z0-9][a-z0-9_-]{{0,39}}))?"
+_CONSENT = re.compile(rf"consent_{_OF}")
+_DETAIL = re.compile(rf"consent_(date|source)_{_OF}")
 _ATTRIBUTE = re.compile(r"[^\W_][\w .-]{0,59}")
 
 
@@ -48,6 +50,8 @@ class ConsentColumn:
     title: str
     channel: Channel
     topic: str
+    date_index: int | None = None  # of a column for this act alone; else that of the row counts
+    source_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,15 @@ def read_layout(header: Sequence[str], mapping: Mapping[str, str]) -> Layout:
     fields: dict[str, int] = {}
     attributes: dict[str, int] = {}
     consents: list[ConsentColumn] = []
+    details: dict[str, int] = {}
     for index, title in enumerate(titles):
         target = mapping.get(title) or _KNOWN.get(title.lower()) or _by_shape(title)
         found = _CONSENT.fullmatch(target)
         if found:
             topic = found[2] or ""
             consents.append(ConsentColumn(index=index, title=title, channel=Channel(found[1]), topic=topic))
+        elif _DETAIL.fullmatch(target):
+            _claim(details, target, index, titles)
         elif target in FIELDS:
             _claim(fields, target, index, titles)
         elif target.startswith("attributes."):
@@ -86,7 +93,33 @@ def read_layout(header: Sequence[str], mapping: Mapping[str, str]) -> Layout:
     if "external_id" not in fields:
         remedy = "Name a column `external_id` (or `id`, `客户号`), or map one to it."
         raise InputError("header", "no column says who a row is about", remedy)
-    return Layout(titles=titles, fields=fields, attributes=attributes, consents=tuple(consents))
+    return Layout(titles=titles, fields=fields, attributes=attributes, consents=_with_details(consents, details))
+
+
+def consent_title(channel: str, topic: str) -> str:
+    """The column of an act, "" where its topic cannot be a part of one; with `consent_date_…`, `consent_source_…`."""
+    title = f"consent_{channel}_{topic}" if topic else f"consent_{channel}"
+    return title if _CONSENT.fullmatch(title) else ""
+
+
+def detail_title(detail: str, channel: str, topic: str) -> str:
+    """The column of the `date` or `source` of one act."""
+    return consent_title(channel, topic).replace("consent_", f"consent_{detail}_", 1)
+
+
+def _with_details(consents: Sequence[ConsentColumn], details: dict[str, int]) -> tuple[ConsentColumn, ...]:
+    found = tuple(
+        replace(
+            column,
+            date_index=details.pop(detail_title("date", column.channel, column.topic), None),
+            source_index=details.pop(detail_title("source", column.channel, column.topic), None),
+        )
+        for column in consents
+    )
+    for title in details:
+        act = title.replace("_date_", "_").replace("_source_", "_")
+        raise InputError(title, "tells of an act that no column names", f"Add a column `{act}`, or map this one to -.")
+    return found
 
 
 def _check_titles(titles: Sequence[str], mapping: Mapping[str, str]) -> None:
@@ -104,7 +137,12 @@ def _check_titles(titles: Sequence[str], mapping: Mapping[str, str]) -> None:
 
 
 def _by_shape(title: str) -> str:
-    return title.lower() if _CONSENT.fullmatch(title.lower()) else f"attributes.{title.removeprefix('attributes.')}"
+    plain = title.lower()
+    return (
+        plain
+        if _CONSENT.fullmatch(plain) or _DETAIL.fullmatch(plain)
+        else f"attributes.{title.removeprefix('attributes.')}"
+    )
 
 
 def _attribute_name(target: str, title: str) -> str:

@@ -12,7 +12,7 @@ import orjson
 from notifier.domain.contact import AttributeValue
 from notifier.domain.errors import InputError
 from notifier.domain.links import address_key
-from notifier.planning.contact_import.columns import FIELDS, Layout
+from notifier.planning.contact_import.columns import FIELDS, ConsentColumn, Layout
 from notifier.planning.contact_import.files import Row
 from notifier.planning.contact_import.options import ImportOptions
 from notifier.planning.contact_import.rejects import RowProblem
@@ -93,6 +93,10 @@ class RowReader:
         self._acts = tuple(
             (_remembering(lambda cell: read_act(clean_cell(cell))), column) for column in layout.consents
         )
+        self._moments: Callable[[str], datetime | None] = _remembering(
+            lambda cell: read_moment(clean_cell(cell), setting.zone, setting.now)
+        )
+        self._sources: Callable[[str], str] = _remembering(lambda cell: read_name(clean_cell(cell)))
         self._synthesizer = Synthesizer() if setting.options.synthesize else None
 
     @property
@@ -224,14 +228,24 @@ class RowReader:
     def _consents(self, cells: list[str], source: str, at: datetime | None) -> tuple[ConsentRow, ...]:
         found: list[ConsentRow] = []
         for read, column in self._acts:
-            try:
-                act = read(cells[column.index])
-            except InputError as error:
-                raise InputError(column.title, error.problem, error.remedy) from error
+            act = self._cell(read, cells, column.index)
+            own_at, own_source = self._details(cells, column)
             if act:
-                told = source or self._setting.options.consent_source
-                found.append(ConsentRow(column.channel, column.topic, act, told, self._setting.file, at))
+                told = own_source or source or self._setting.options.consent_source
+                found.append(ConsentRow(column.channel, column.topic, act, told, self._setting.file, own_at or at))
         return tuple(found)
+
+    def _details(self, cells: list[str], column: ConsentColumn) -> tuple[datetime | None, str]:
+        """What stands in the columns of this act alone."""
+        at = self._cell(self._moments, cells, column.date_index) if column.date_index is not None else None
+        source = self._cell(self._sources, cells, column.source_index) if column.source_index is not None else ""
+        return at, source
+
+    def _cell(self, read: Callable[[str], T], cells: list[str], index: int) -> T:
+        try:
+            return read(cells[index])
+        except InputError as error:
+            raise InputError(self._setting.layout.titles[index], error.problem, error.remedy) from error
 
 
 def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:
