@@ -84,6 +84,7 @@ class Fault(StrEnum):
     """Whose fault a definite refusal is; decides who is punished for it."""
 
     RECIPIENT = "recipient"  # the address is bad: suppress it
+    OPTED_OUT = "opted-out"  # the contact told the carrier to stop: an opt-out like any other
     CONTENT = "content"  # this message is bad: fail it, keep the address
     SENDER = "sender"  # our account, domain or configuration is bad: keep the address, tell the operator
     PROVIDER = "provider"  # they have trouble

@@ -30,11 +30,11 @@ RANK: dict[State, int] = {
     State.UNCERTAIN: 2,
     State.ACCEPTED: 3,
     State.FAILED: 4,
-    State.BOUNCED: 5,
-    State.DELIVERED: 6,
-    State.EXPIRED: 7,
-    State.REFUSED: 7,
-    State.CANCELLED: 7,
+    State.EXPIRED: 5,
+    State.BOUNCED: 6,
+    State.DELIVERED: 7,
+    State.REFUSED: 8,
+    State.CANCELLED: 8,
 }
 """An event moves a message only to a higher rank, so late and doubled events are harmless.
 
@@ -67,6 +67,8 @@ MOVES: dict[tuple[State, State], str] = {
     (State.ACCEPTED, State.DELIVERED): "the carrier or mailbox reported delivery",
     (State.ACCEPTED, State.BOUNCED): "it came back",
     (State.ACCEPTED, State.FAILED): "the provider gave up after taking it",
+    (State.EXPIRED, State.BOUNCED): "it expired in doubt, then a report of the hand-over came",
+    (State.EXPIRED, State.DELIVERED): "it expired in doubt, then a report of the hand-over came",
     (State.FAILED, State.BOUNCED): "a bounce says more than a failure: it was on its way and came back",
     (State.FAILED, State.DELIVERED): "a late report of delivery wins",
     (State.BOUNCED, State.DELIVERED): "a late report of delivery wins: the bounce was an out-of-office or a retry",

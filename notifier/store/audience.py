@@ -25,6 +25,7 @@ from notifier.domain.audience import (
 from notifier.domain.errors import InputError
 from notifier.store.contacts import SELECT_CONTACT, StoredContact, read_contact
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import ACKNOWLEDGED, EXPIRED_IN_DOUBT
 
 _COMPARISONS = {Operator.ABOVE: ">", Operator.AT_LEAST: ">=", Operator.BELOW: "<", Operator.AT_MOST: "<="}
 _STATES = {
@@ -32,6 +33,8 @@ _STATES = {
     "received": "m.state IN ('accepted', 'delivered')",
     "delivered": "m.state = 'delivered'",
 }
+# A correction goes to everyone who may have what it corrects, also where nobody knows.
+_MAY_HAVE = f"(m.state IN ('accepted', 'delivered', 'sending', 'uncertain') OR {EXPIRED_IN_DOUBT})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +239,11 @@ class _Compiler:
         since = f">= notifier.now() - {self.param(rule.within, 'interval')}" if rule.within else "IS NOT NULL"
         if rule.what in _STATES:
             at = "m.changed_at, m.accepted_at" if rule.what == "delivered" else "m.accepted_at, m.changed_at"
-            return f"{_STATES[rule.what]} AND coalesce({at}, m.planned_at) {since}"
+            states = _MAY_HAVE if rule.what == "received" and rule.run is not None else _STATES[rule.what]
+            return f"{states} AND coalesce({at}, m.planned_at) {since}"
         return (
-            "(EXISTS (SELECT 1 FROM notifier.events e WHERE e.run_id = m.run_id AND e.message_id = m.id "
-            f"AND e.kind IN ('clicked', 'answered') AND e.at {since}) "
+            "(EXISTS (SELECT 1 FROM notifier.events v WHERE v.run_id = m.run_id AND v.message_id = m.id "
+            f"AND {ACKNOWLEDGED} AND v.at {since}) "
             f"OR EXISTS ({self._invitation()} AND i.answered_at {since}))"
         )
 

@@ -15,10 +15,10 @@ from notifier.domain.message import MOVES, OPEN, RANK, SENT, State, after_event,
 REPORTED = sorted(set(STATE_AFTER.values()), key=RANK.__getitem__)
 """What providers can report, from the weakest to the strongest."""
 
-AFTER_THE_CLAIM = (State.SENDING, State.UNCERTAIN, *REPORTED)
+AFTER_THE_CLAIM = (State.SENDING, State.UNCERTAIN, State.EXPIRED, *REPORTED)
 """Where a message may stand when a report comes."""
 
-ENDS = (State.EXPIRED, State.REFUSED, State.CANCELLED)
+ENDS = (State.REFUSED, State.CANCELLED)
 
 reports = st.lists(st.sampled_from([*REPORTED, State.UNCERTAIN]), max_size=12)
 
@@ -58,6 +58,12 @@ def test_every_open_state_can_end() -> None:
 def test_what_was_never_sent_stays_so(end: State) -> None:
     assert not [move_ for move_ in MOVES if move_[0] is end]
     assert fold(end, [*REPORTED, State.UNCERTAIN]) is end
+
+
+@pytest.mark.parametrize("late", [State.DELIVERED, State.BOUNCED])
+def test_a_late_report_of_what_expired_in_doubt_wins(late: State) -> None:
+    assert after_event(State.EXPIRED, late) is late
+    assert after_event(State.EXPIRED, State.FAILED) is State.EXPIRED
 
 
 def test_only_a_claim_puts_a_message_on_the_wire() -> None:

@@ -94,7 +94,7 @@ async def test_after_a_lost_answer_there_is_no_second_post(told: Told) -> None:
     ("told", "kind", "fault", "code"),
     [
         (twilio_error(400, 21211), NeverAgain, Fault.RECIPIENT, "21211"),
-        (twilio_error(400, 21610), NeverAgain, Fault.RECIPIENT, "21610"),
+        (twilio_error(400, 21610), NeverAgain, Fault.OPTED_OUT, "21610"),
         (twilio_error(400, 21408), NeverAgain, Fault.SENDER, "21408"),
         (twilio_error(400, 21617), NeverAgain, Fault.CONTENT, "21617"),
         (twilio_error(400, 21611), TryAgain, Fault.PROVIDER, "21611"),

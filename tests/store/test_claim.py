@@ -400,7 +400,10 @@ async def test_a_lease_lasts_as_long_as_it_is_extended(database: Database, setti
     ]
 
 
-@pytest.mark.parametrize("happened", ["nothing", "opt-out", "block", "stop", "expiry", "lost lease"])
+@pytest.mark.parametrize(
+    "happened",
+    ["nothing", "opt-out", "late commit", "block", "stop", "expiry", "lost lease", "night", "moved", "gone"],
+)
 async def test_what_waited_for_its_turn_is_looked_at_again(
     database: Database, settings: Settings, tmp_path: Path, happened: str
 ) -> None:
@@ -411,6 +414,15 @@ async def test_what_waited_for_its_turn_is_looked_at_again(
     match happened:
         case "opt-out":
             await opt_out(database, contact, Channel.EMAIL)
+        case "late commit":  # begun before the claim, committed after it
+            await opt_out(database, contact, Channel.EMAIL)
+            await execute(database, "UPDATE notifier.consents SET recorded_at = recorded_at - interval '1 hour'")
+        case "night":
+            await pass_time(database, timedelta(hours=10))
+        case "moved":
+            await add_contact(database, settings, "c1", email="elsewhere@example.com")
+        case "gone":
+            await execute(database, "DELETE FROM notifier.addresses")
         case "block":
             await suppress(database, settings, "c1@example.com", "complaint")
         case "stop":
@@ -421,8 +433,26 @@ async def test_what_waited_for_its_turn_is_looked_at_again(
         case "lost lease":
             await execute(database, "UPDATE notifier.messages SET claim_id = NULL, state = 'uncertain'")
     async with database.transaction() as tx:
-        may = await may_still_go(tx, run.id, batch.claim_id, batch.messages[0].id)
+        may = await may_still_go(
+            tx, run.id, batch.claim_id, batch.messages[0].id, zone="Asia/Shanghai", override_opt_out=False
+        )
     assert may == (happened == "nothing")
+
+
+@pytest.mark.parametrize("override", [True, False])
+async def test_what_waited_for_its_turn_is_overridden_as_at_the_claim(
+    database: Database, settings: Settings, tmp_path: Path, override: bool
+) -> None:
+    await _scene(database, tmp_path, EMERGENCY)
+    contact = await add_contact(database, settings, "c1")
+    run = await launch_and_plan(database)
+    batch = await claim(database, run.id, 1)
+    await opt_out(database, contact)
+    async with database.transaction() as tx:
+        may = await may_still_go(
+            tx, run.id, batch.claim_id, batch.messages[0].id, zone="Asia/Shanghai", override_opt_out=override
+        )
+    assert may == override
 
 
 async def test_a_run_that_starts_later_is_not_claimed_before(

@@ -32,7 +32,7 @@ CODES: Mapping[str, Meaning] = {
     "21602": Meaning("the message has no text", Fault.CONTENT, 0, _FAILED),
     "21603": Meaning("the message has no sender", Fault.SENDER, 0, _FAILED),
     "21606": Meaning("the sender cannot send to this number", Fault.SENDER, 0, _FAILED),
-    "21610": Meaning("the recipient opted out at the carrier", Fault.RECIPIENT, 0, _FAILED),
+    "21610": Meaning("the recipient opted out at the carrier", Fault.OPTED_OUT, 0, _FAILED),
     "21611": Meaning("the sender's queue is full", Fault.PROVIDER, 600, _SOFT),
     "21612": Meaning("no route from this sender to this number", Fault.SENDER, 0, _FAILED),
     "21614": Meaning("not a mobile number", Fault.RECIPIENT, 0, _HARD),

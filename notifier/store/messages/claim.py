@@ -57,27 +57,21 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
     return [RunId(row["id"]) for row in rows]
 
 
-_CLAIM = """
-WITH due AS (
-    SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
-    FROM notifier.messages m
-    WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
-        AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
-        AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running')
-    ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
-known AS (
+# What is known of the messages `due` of run $1 now, and whether one by itself may go: asked by the claim, and again
+# before the wire. "" = it may.
+_KNOWN = """
     SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
         s.consent, w.act AS channel_act, t.act AS topic_act,
-        notifier.next_open((SELECT notifier.now()), notifier.zone_or(c.zone, $6), s.open_from, s.open_until) AS open_at,
-        s.consent = 'obeys-channel-stop' AND $7 AS overridden
+        notifier.next_open((SELECT notifier.now()), notifier.zone_or(c.zone, {zone}), s.open_from, s.open_until) AS open_at,
+        s.consent = 'obeys-channel-stop' AND {override} AS overridden
     FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
     LEFT JOIN notifier.contacts c ON c.id = d.contact_id
     LEFT JOIN notifier.addresses a ON a.contact_id = d.contact_id AND a.channel = d.channel
     LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
     LEFT JOIN notifier.consent_states w ON w.contact_id = d.contact_id AND w.channel = d.channel AND w.topic = ''
     LEFT JOIN notifier.consent_states t ON t.contact_id = d.contact_id AND t.channel = d.channel AND t.topic = s.topic
-        AND s.topic <> ''),
-looked AS (
+        AND s.topic <> ''"""
+_LOOKED = """
     SELECT k.*, CASE
         WHEN k.expires_at <= (SELECT notifier.now()) THEN 'expired'
         WHEN k.contact_id IS NULL THEN ''  -- a post
@@ -91,7 +85,18 @@ looked AS (
         WHEN k.open_at > (SELECT notifier.now()) AND k.open_at >= k.expires_at THEN 'expired'
         WHEN k.open_at > (SELECT notifier.now()) THEN 'quiet-hours'
         ELSE '' END AS alone
-    FROM known k),
+    FROM known k"""
+
+_CLAIM = f"""
+WITH due AS (
+    SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
+    FROM notifier.messages m
+    WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
+        AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
+        AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running')
+    ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
+known AS ({_KNOWN.format(zone="$6", override="$7")}),
+looked AS ({_LOOKED}),
 -- Of the messages that may go, the first to an address goes; each request of the API is a message of its own.
 judged AS (
     SELECT l.*, CASE
@@ -210,22 +215,25 @@ def _read_batch(run_id: RunId, rows: list[Any]) -> Batch:
     )
 
 
-async def may_still_go(tx: Tx, run_id: RunId, claim_id: int, message_id: MessageId) -> bool:
-    """Whether nothing happened to a claimed message since its claim: no stop, expiry, opt-out, block or lost lease."""
-    found = await tx.fetchval(
-        """
-        SELECT 1 FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
-        WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
-            AND m.expires_at > (SELECT notifier.now())
-            AND NOT EXISTS (SELECT 1 FROM notifier.suppressions s
-                WHERE s.team_id = m.team_id AND s.address_key = m.address_key AND s.at >= m.claimed_at)
-            AND NOT EXISTS (SELECT 1 FROM notifier.consents o
-                WHERE o.contact_id = m.contact_id AND o.act = 'opt-out' AND o.recorded_at >= m.claimed_at)
-        """,
-        run_id,
-        message_id,
-        claim_id,
-    )
+_STILL = f"""
+WITH due AS (
+    SELECT m.id, m.expires_at, m.contact_id, m.channel, m.step, m.address_key AS claimed_key
+    FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
+    WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'),
+known AS ({_KNOWN.format(zone="$4", override="$5")}),
+looked AS ({_LOOKED})
+SELECT 1 FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key
+"""
+
+
+async def may_still_go(
+    tx: Tx, run_id: RunId, claim_id: int, message_id: MessageId, *, zone: str, override_opt_out: bool
+) -> bool:
+    """Whether the claim would take this message again as everything stands now, to the same address.
+
+    False where it would not, and where the lease was lost.
+    """
+    found = await tx.fetchval(_STILL, run_id, message_id, claim_id, zone, override_opt_out)
     return found is not None
 
 

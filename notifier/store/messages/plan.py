@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import ACKNOWLEDGED, EXPIRED_IN_DOUBT, FIRST_WAY
 from notifier.store.runs import Run
 
 CHUNK = 50_000
@@ -60,11 +61,11 @@ async def finish_step(tx: Tx, run_id: int, step: str) -> None:
 
 _CONDITIONS = {
     "": "true",
-    "not-delivered": """EXISTS (SELECT 1 FROM notifier.messages e WHERE e.run_id = $1 AND e.recipient_id = k.id)
-        AND NOT EXISTS (SELECT 1 FROM notifier.messages e WHERE e.run_id = $1 AND e.recipient_id = k.id
-        AND e.state NOT IN ('bounced', 'failed', 'expired', 'refused', 'cancelled'))""",
-    "not-acknowledged": """NOT EXISTS (SELECT 1 FROM notifier.messages e JOIN notifier.events v
-        ON v.run_id = e.run_id AND v.message_id = e.id AND v.kind IN ('clicked', 'answered') AND v.source <> 'machine'
+    "not-delivered": f"""EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = $1 AND m.recipient_id = k.id)
+        AND NOT EXISTS (SELECT 1 FROM notifier.messages m WHERE m.run_id = $1 AND m.recipient_id = k.id
+        AND (m.state NOT IN ('bounced', 'failed', 'expired', 'refused', 'cancelled') OR {EXPIRED_IN_DOUBT}))""",
+    "not-acknowledged": f"""NOT EXISTS (SELECT 1 FROM notifier.messages e JOIN notifier.events v
+        ON v.run_id = e.run_id AND v.message_id = e.id AND {ACKNOWLEDGED}
         WHERE e.run_id = $1 AND e.recipient_id = k.id)""",
     "not-answered": """EXISTS (SELECT 1 FROM notifier.invitations i
         WHERE i.run_id = $1 AND i.contact_id = k.contact_id AND i.answered_at IS NULL)""",
@@ -74,20 +75,7 @@ _EVERY = """
     CROSS JOIN unnest($4::text[]) AS way(channel)
     LEFT JOIN notifier.addresses a ON a.contact_id = c.id AND a.channel = way.channel
 """
-_FIRST = """
-    CROSS JOIN LATERAL (
-        SELECT w.channel FROM unnest($4::text[]) WITH ORDINALITY AS w(channel, rank)
-        LEFT JOIN notifier.addresses f ON f.contact_id = c.id AND f.channel = w.channel
-        LEFT JOIN notifier.suppressions u ON u.team_id = $7 AND u.address_key = f.address_key
-        LEFT JOIN notifier.consent_states o ON o.contact_id = c.id AND o.channel = w.channel AND o.topic = ''
-        LEFT JOIN notifier.consent_states t ON t.contact_id = c.id AND t.channel = w.channel AND t.topic = step.topic
-            AND step.topic <> ''
-        ORDER BY f.address IS NULL OR u.reason IS NOT NULL OR o.act IS NOT DISTINCT FROM 'opt-out'
-            OR step.consent <> 'obeys-channel-stop' AND t.act IS NOT DISTINCT FROM 'opt-out'
-            OR step.consent = 'needs-opt-in' AND o.act IS DISTINCT FROM 'opt-in' AND t.act IS DISTINCT FROM 'opt-in',
-            w.rank LIMIT 1) AS way
-    LEFT JOIN notifier.addresses a ON a.contact_id = c.id AND a.channel = way.channel
-"""
+_FIRST = FIRST_WAY.format(channels="$4", team="$7")
 
 # Wall time becomes UTC once per zone, not once per contact: half the time of a chunk otherwise.
 _CHUNK_SQL = """

@@ -6,7 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from notifier.domain.message import MessageId, RunId, State
+from notifier.store import clock
+from notifier.store.callbacks import opt_out_contacts
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import RESEND_AT, RESENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Receipt:
     content: Mapping[str, Any] | None = field(default=None, repr=False)
     again_s: float = 0
     suppress: bool = False  # the provider says the address is bad
+    opted_out: bool = False  # the provider says the contact told it to stop
 
 
 _RECORD = """
@@ -104,6 +108,9 @@ async def record_receipts(tx: Tx, run_id: RunId, claim_id: int, receipts: Sequen
         [float(r.again_s) for r in receipts],
         [r.suppress for r in receipts],
     )
+    if stopped := [receipt for receipt in receipts if receipt.opted_out]:
+        now = await clock.now(tx)
+        await opt_out_contacts(tx, [(run_id, one.id, now, f"carrier: {one.code}") for one in stopped])
     return count
 
 
@@ -146,7 +153,7 @@ async def sweep_dead_claims(tx: Tx) -> int:
 
 
 _SETTLE = (
-    """
+    f"""
 WITH held AS (
     SELECT m.run_id, m.id, m.state AS before,
         CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
@@ -155,24 +162,17 @@ WITH held AS (
             WHEN r.state = 'cancelled' THEN 'stopped by a person' ELSE 'sent again' END AS why
     FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
     JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
-    WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND m.contact_id IS NOT NULL
-        AND (s.in_doubt = 'resend' OR
-            (s.in_doubt = 'reconcile-then-resend' AND m.changed_at < (SELECT notifier.now()) - $1::interval))
-        AND (m.expires_at <= (SELECT notifier.now()) OR $2 > (SELECT count(*) FROM notifier.events e
-            WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.event_key LIKE 'queued:settled:%'))
+    WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND {RESENT}
+        AND least(m.expires_at, {RESEND_AT.format(patience="$1")}) <= (SELECT notifier.now())
     ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
 """
     + _MOVE_MANY
 )
 
 
-RESENDS = 3
-"""How often a message in doubt goes again: what leaves a doubt each time must not do so until it expires."""
-
-
 async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
-    """Queue again what its purpose allows to resend; the rest waits for a callback, a person or its expiry."""
-    count: int = await tx.fetchval(_SETTLE, patience, RESENDS)
+    """Queue again what its purpose allows to resend, ever more rarely until it expires; the rest waits for a person."""
+    count: int = await tx.fetchval(_SETTLE, patience)
     return count
 
 
