@@ -10,6 +10,7 @@ from typing import Any
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composed, Composer, Source
+from notifier.delivery.gate import Gate
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
@@ -75,7 +76,7 @@ class Sender:
         self._settings = settings
         self._composer = Composer(settings.public_url, derive_keys(settings.secret).links)
         self._targets: dict[str, int] = {}
-        self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
+        self._gates: dict[int, Gate] = {}
         self._is_stopping = False
 
     def stop_claiming(self) -> None:
@@ -142,20 +143,31 @@ class Sender:
     async def _claim(
         self, run_id: RunId, lane: int, materials: RunMaterials, after: tuple[datetime, int] | None
     ) -> Batch:
-        purpose = _LANE_PURPOSE[lane]
-        is_harmless = RULES[purpose].in_doubt in _RESENT or materials.is_idempotent
-        limit = BATCH if is_harmless else min(BATCH, self._settings.worker_concurrency)
+        is_harmless = RULES[_LANE_PURPOSE[lane]].in_doubt in _RESENT or materials.is_idempotent
+        limit = BATCH if is_harmless else min(BATCH, await self._slots(materials, lane))
+        zone, override = _claim_rules(materials, lane)
         async with self.database.transaction() as tx:
             return await claim_batch(
                 tx,
                 run_id,
                 lane,
                 worker=self.worker,
-                zone=materials.bank.zone,
-                override_opt_out=purpose is Purpose.EMERGENCY and materials.bank.emergency_overrides_opt_out,
+                zone=zone,
+                override_opt_out=override,
                 limit=limit,
                 after=after,
             )
+
+    async def _slots(self, materials: RunMaterials, lane: int) -> int:
+        """As many as any account of the run can have on the wire at once."""
+        least = self._settings.worker_concurrency
+        for definition_id in materials.accounts.values():
+            try:
+                _, provider = await self.accounts.get(definition_id)
+            except InputError:
+                continue  # its messages wait until it can be opened
+            least = min(least, self._gate(definition_id, provider).share(lane))
+        return least
 
     async def _deliver(self, batch: Batch, materials: RunMaterials, lane: int) -> None:
         """Hand a batch over; what is known of each message is recorded also where this is cancelled."""
@@ -245,21 +257,28 @@ class Sender:
             wire.receipts[message.id] = _not_rendered(message, f"unexpected {type(error).__name__}")
         else:
             facts = self._facts(message, composed, wire.materials, account)
-            async with self._gate(account.key, wire.lane, provider):
+            async with self._pass(wire.materials.accounts[key], wire.lane, provider):
                 await self._send(message, outgoing, provider, facts, wire)
 
-    def _gate(self, account: str, lane: int, provider: Provider) -> AbstractAsyncContextManager[object]:
-        """As many as the account has connections, per lane, so that none waits inside the provider unseen."""
+    def _pass(self, definition_id: int, lane: int, provider: Provider) -> AbstractAsyncContextManager[None]:
         if provider.capabilities.idempotent:
             return nullcontext()
-        return self._gates.setdefault((account, lane), asyncio.Semaphore(self._settings.worker_concurrency))
+        return self._gate(definition_id, provider).passing(lane)
+
+    def _gate(self, definition_id: int, provider: Provider) -> Gate:
+        """One per opened account, as its connections are."""
+        if definition_id not in self._gates:
+            self._gates[definition_id] = Gate(provider.capabilities.slots or self._settings.worker_concurrency)
+        return self._gates[definition_id]
 
     async def _send(
         self, message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any], wire: "_Wire"
     ) -> None:
         if time.monotonic() - wire.claimed_s > _TRUST_CLAIM_S:
+            zone, override = _claim_rules(wire.materials, wire.lane)
+            run_id, claim_id = wire.batch.run_id, wire.batch.claim_id
             async with self.database.transaction() as tx:
-                if not await may_still_go(tx, wire.batch.run_id, wire.batch.claim_id, message.id):
+                if not await may_still_go(tx, run_id, claim_id, message.id, zone=zone, override_opt_out=override):
                     return  # back to the queue: the next claim says why it may not go
         wire.receipts[message.id] = Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut")
         wire.receipts[message.id] = await _send(message, outgoing, provider, facts)
@@ -305,6 +324,12 @@ class Sender:
         )
 
 
+def _claim_rules(materials: RunMaterials, lane: int) -> tuple[str, bool]:
+    """The zone of contacts without one, and whether opt-outs are overridden: an emergency of a bank that allows it."""
+    is_emergency = _LANE_PURPOSE[lane] is Purpose.EMERGENCY
+    return materials.bank.zone, is_emergency and materials.bank.emergency_overrides_opt_out
+
+
 async def _send(message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any]) -> Receipt:
     try:
         taken = await provider.send(outgoing)
@@ -313,8 +338,14 @@ async def _send(message: Claimed, outgoing: Outgoing, provider: Provider, facts:
         again_s = max(wait, _least_wait_s(message))
         return Receipt(**facts, state=State.QUEUED, reason=error.reason, code=error.code, again_s=again_s)
     except NeverAgain as error:
-        suppress = error.fault is Fault.RECIPIENT
-        return Receipt(**facts, state=State.FAILED, reason=error.reason, code=error.code, suppress=suppress)
+        return Receipt(
+            **facts,
+            state=State.FAILED,
+            reason=error.reason,
+            code=error.code,
+            suppress=error.fault is Fault.RECIPIENT,
+            opted_out=error.fault is Fault.OPTED_OUT,
+        )
     except OutcomeUnknown as error:
         return Receipt(**facts, state=State.UNCERTAIN, reason=error.reason, code=error.code)
     except Exception as error:  # noqa: BLE001 - against its contract; it may have sent, so this is in doubt

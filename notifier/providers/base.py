@@ -26,6 +26,7 @@ class Capabilities:
     idempotent: bool = False  # sending the same public id twice within the hour is harmless
     in_doubt_read_back: bool = False  # it can be asked afterwards whether it took a message
     takes_mime: bool = False  # it wants an e-mail as the bytes for the wire
+    slots: int = 0  # messages an opened account carries at once; 0 = as many as a worker likes
     by_hand: bool = False  # accepted means "a task exists"; a person finishes it
 
 

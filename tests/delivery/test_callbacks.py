@@ -106,13 +106,20 @@ async def test_late_and_doubled_events_change_nothing(database: Database) -> Non
     assert await _tallies(database) == {"delivered": 1}
 
 
-@pytest.mark.parametrize("state", ["refused", "expired", "cancelled"])
+@pytest.mark.parametrize("state", ["refused", "cancelled"])
 async def test_what_ended_here_stays_ended(database: Database, state: str) -> None:
     sent = await add_message(database, await add_scene(database), state=state)
     await _tell(database, sent, "delivered")
     assert await _state(database, sent) == state
     assert await _tallies(database) == {state: 1}
     assert await fetch(database, "SELECT kind FROM notifier.events") == [("delivered",)]
+
+
+async def test_a_late_report_of_what_expired_in_doubt_wins(database: Database) -> None:
+    sent = await add_message(database, await add_scene(database), state="expired")
+    await _tell(database, sent, "failed", "delivered")
+    assert await _state(database, sent) == "delivered"
+    assert await _tallies(database) == {"delivered": 1}
 
 
 async def test_a_failure_is_tallied_by_its_reason_and_taken_back_by_it(database: Database) -> None:

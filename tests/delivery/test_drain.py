@@ -19,8 +19,10 @@ from notifier.domain.channel import Acceptance, Outgoing
 from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain
 from notifier.providers.base import Capabilities, Provider, WithoutCallbacks
 from notifier.settings import Settings
+from notifier.store import clock
 from notifier.store.database import Database
 from notifier.store.queue import open_redis
+from notifier.store.runs import next_moment
 from tests.builders import (
     FILES,
     add_contact,
@@ -45,6 +47,7 @@ from tests.peers.twilio_peer import ACCOUNT_SID, AUTH_TOKEN, twilio_peer
 
 BY_SMS = campaign(steps="inform: {channels: [sms], template: note}")
 MARKETING = campaign(purpose="marketing", more="topic: education\n")
+ORDINARY = 7  # of the 8 connections of the settings one is kept for what is urgent
 
 
 def _smtp(port: int) -> str:
@@ -77,7 +80,7 @@ class Scripted(WithoutCallbacks):
     async def send(self, outgoing: Outgoing) -> Acceptance:
         self.begun.set()
         self.begun_for.add(outgoing.to)
-        if len(self.begun_for) == 8:  # the connections of the settings
+        if len(self.begun_for) == ORDINARY:
             self.all_begun.set()
         if self.hold is not None:
             await self.hold.wait()
@@ -390,7 +393,7 @@ async def test_an_exception_nobody_expected_leaves_only_its_message_in_doubt(
     assert await fetch(database, "SELECT count(*) FROM notifier.claims") == [(0,)]
 
 
-async def test_a_message_that_is_in_doubt_each_time_is_not_sent_for_ever(
+async def test_a_message_that_is_in_doubt_each_time_goes_ever_more_rarely_until_it_expires(
     database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
 ) -> None:
     sender, provider = scripted
@@ -398,11 +401,13 @@ async def test_a_message_that_is_in_doubt_each_time_is_not_sent_for_ever(
     await _scene(database, tmp_path)
     await add_contact(database, settings, "c1")
     await launch_and_plan(database)
-    for _ in range(8):
+    attempts = []
+    for _ in range(14):
         await sender.drain_lane(3)
+        attempts += [count for (count,) in await fetch(database, "SELECT attempts FROM notifier.messages")]
         await pass_time(database, RECONCILE_FOR + timedelta(seconds=1))
         await settle_doubts(database)
-    assert await fetch(database, "SELECT state, attempts FROM notifier.messages") == [("uncertain", 4)]
+    assert attempts == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]
     await pass_time(database, timedelta(days=1))
     await settle_doubts(database)
     assert await state_counts(database) == {"expired": 1}
@@ -424,19 +429,83 @@ async def test_where_doubt_is_asked_nothing_goes_again_by_itself(
     assert await state_counts(database) == {"uncertain": 1}
 
 
-async def test_an_emergency_in_doubt_goes_again_at_once(
+async def test_an_emergency_outlives_a_minute_without_answers(
+    database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
+) -> None:
+    sender, provider = scripted
+    provider.by_address["c1@example.com"] = OutcomeUnknown("503")
+    await _scene(database, tmp_path, campaign(purpose="emergency"))
+    await add_contact(database, settings, "c1")
+    await launch_and_plan(database)
+    for _ in range(12):
+        await sender.drain_lane(1)
+        await pass_time(database, timedelta(seconds=5))
+        await settle_doubts(database)
+    ((attempts, due_in),) = await fetch(
+        database, "SELECT attempts, extract(epoch FROM changed_at - notifier.now())::float FROM notifier.messages"
+    )
+    assert attempts == 3  # at once, after 10 s and after 20 s more
+    assert due_in < 0
+    provider.by_address.clear()
+    async with database.transaction() as tx:
+        moment = await next_moment(tx, RECONCILE_FOR)
+    assert moment is not None
+    async with database.transaction() as tx:
+        await clock.advance_to(tx, moment)
+    assert (await settle_doubts(database)).resent == 1
+    await sender.drain_lane(1)
+    assert await state_counts(database) == {"accepted": 1}
+    await assert_tallies_agree(database)
+
+
+async def test_the_next_moment_of_a_doubt_that_may_not_go_again_is_none(
     database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
 ) -> None:
     sender, provider = scripted
     provider.by_address["c1@example.com"] = OutcomeUnknown("lost")
-    await _scene(database, tmp_path, campaign(purpose="emergency"))
+    await _scene(database, tmp_path, campaign(purpose="transactional"))
     await add_contact(database, settings, "c1")
     await launch_and_plan(database)
-    await sender.drain_lane(1)
-    provider.by_address.clear()
-    assert (await settle_doubts(database)).resent == 1
-    await sender.drain_lane(1)
-    assert await state_counts(database) == {"accepted": 1}
+    await sender.drain_lane(2)
+    async with database.transaction() as tx:
+        assert await next_moment(tx, RECONCILE_FOR) is None
+
+
+async def test_who_told_the_carrier_to_stop_is_opted_out_and_not_invalid(
+    database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
+) -> None:
+    sender, provider = scripted
+    provider.by_address["c1@example.com"] = NeverAgain("opted out", code="21610", fault=Fault.OPTED_OUT)
+    await _scene(database, tmp_path)
+    await add_contact(database, settings, "c1")
+    await launch_and_plan(database)
+    await sender.drain_lane(3)
+    assert await states(database) == [("c1", "failed", "opted out")]
+    assert await fetch(database, "SELECT channel, act, source FROM notifier.consents") == [
+        ("email", "opt-out", "carrier: 21610")
+    ]
+    assert await fetch(database, "SELECT count(*)::int FROM notifier.suppressions WHERE reason = 'invalid'") == [(0,)]
+
+
+async def test_an_emergency_does_not_wait_for_the_connections_of_marketing(
+    database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
+) -> None:
+    sender, provider = scripted
+    held = provider.hold = asyncio.Event()
+    await _scene(database, tmp_path, MARKETING)
+    await define(database, tmp_path, campaign("alarm", purpose="emergency"))
+    for number in range(10):
+        await add_contact(database, settings, f"c{number:02}", opt_in=("email",))
+    await launch_and_plan(database)
+    marketing = asyncio.create_task(sender.drain_lane(4))
+    await asyncio.wait_for(provider.all_begun.wait(), 10)
+    provider.hold = None
+    await launch_and_plan(database, "alarm")
+    await asyncio.wait_for(sender.drain_lane(1), 10)
+    assert len(provider.sent) == 10
+    held.set()
+    await marketing
+    assert await state_counts(database) == {"accepted": 20}
 
 
 async def test_an_account_that_cannot_be_opened_makes_messages_wait(
@@ -486,8 +555,8 @@ async def test_what_was_cut_off_is_recorded_for_what_it_is(
     await asyncio.wait_for(provider.all_begun.wait(), 10)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    # 8 connections: so many were on the wire, the others had not begun.
-    assert await state_counts(database) == {"uncertain": settings.worker_concurrency, "queued": 4}
+    # So many were on the wire, the others had not begun.
+    assert await state_counts(database) == {"uncertain": ORDINARY, "queued": 5}
     assert await fetch(database, "SELECT count(*) FROM notifier.claims") == [(0,)]
     await assert_tallies_agree(database)
 
@@ -593,7 +662,7 @@ async def test_claims_of_marketing_are_as_many_as_connections(
     await launch_and_plan(database)
     working = asyncio.create_task(sender.drain_lane(4))
     await asyncio.wait_for(provider.all_begun.wait(), 10)
-    assert await state_counts(database) == {"sending": settings.worker_concurrency, "queued": 4}
+    assert await state_counts(database) == {"sending": ORDINARY, "queued": 5}
     provider.hold.set()
     await working
     assert await state_counts(database) == {"accepted": 12}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal
@@ -65,10 +66,10 @@ class Smtp(WithoutCallbacks):
     """Sends over a transport; knows addresses and bytes, not connections."""
 
     name = "smtp"
-    capabilities = _CAPABILITIES
 
-    def __init__(self, transport: Transport, envelope_from: str = "") -> None:
+    def __init__(self, transport: Transport, envelope_from: str = "", *, slots: int = 0) -> None:
         self._transport, self._envelope_from = transport, envelope_from
+        self.capabilities = replace(_CAPABILITIES, slots=slots)
 
     async def send(self, outgoing: Outgoing) -> Acceptance:
         reply = await self._transport.deliver(self._envelope(outgoing))
@@ -120,7 +121,7 @@ def _open(account: Account, secrets: Mapping[str, str], deps: Dependencies) -> P
         ca_file=str(settings.ca_file or ""),
         password=secrets.get("password", ""),
     )
-    return Smtp(Pool(server), settings.envelope_from)
+    return Smtp(Pool(server), settings.envelope_from, slots=settings.connections)
 
 
 def _check(account: Account) -> None:
