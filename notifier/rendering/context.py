@@ -33,9 +33,9 @@ class RenderContext:
 
 
 def optional_paths(template: Template) -> frozenset[str]:
-    """Variables that may be missing; a name always may."""
+    """Variables that may be missing; a name and every link always may."""
     declared = {path for path, variable in template.variables.items() if variable.optional}
-    return frozenset(declared | {"contact.name"})
+    return frozenset(declared | {"contact.name"} | {f"links.{name}" for name in LINKS})
 
 
 def template_values(context: RenderContext, locale: str, template: Template, bank: Bank) -> dict[str, object]:
@@ -48,13 +48,11 @@ def template_values(context: RenderContext, locale: str, template: Template, ban
     contact = {"name": context.name or None, "locale": context.locale or locale}
     contact_values = Values("contact", contact)
     contact_values["attributes"] = Values("contact.attributes", attributes)
-    links = Values("links", dict.fromkeys(LINKS, ""))
-    links.update(context.links)
     return {
         "contact": contact_values,
         "greeting": greeting(bank, locale, context.name),
         "inputs": Values("inputs", inputs),
-        "links": links,
+        "links": Values("links", {name: url for name, url in context.links.items() if url}),
         "survey": Values("survey", context.survey),
         "message": Values("message", {"purpose": context.purpose.value, "step": context.step, "locale": locale}),
     }

@@ -53,7 +53,7 @@ HTML = """{% extends "_layouts/email.html" %}
 {% endblock %}
 """
 
-TEXT = "{{ greeting }}\n\n{{ inputs.closed_branches }}, {{ inputs.date|date }}\n{{ links.unsubscribe }}\n"
+TEXT = "{{ greeting }}\n\n{{ inputs.closed_branches }}, {{ inputs.date|date }}\n{% if links.unsubscribe %}{{ links.unsubscribe }}{% endif %}\n"
 
 VARIABLES = (
     Variable(path="inputs.closed_branches", example={"zh-CN": "外滩支行", "en": "Bund branch"}),
