@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent
@@ -15,9 +16,11 @@ from notifier.settings import Settings, read_secrets
 from notifier.store import definitions as stored
 from notifier.store.database import Database
 from notifier.store.sandbox import Kept, keep_items
+from notifier.store.views.accounts import get_team, list_answering
 
 _HEADLINE = 120
 _FRESH_S = 5.0
+_STILL_HEARD = timedelta(days=30)
 log = get_logger()
 
 
@@ -35,19 +38,22 @@ class Accounts:
         if definition_id not in self._open:
             async with self._database.transaction() as tx:
                 found = await stored.get_definition(tx, definition_id)
+                team_id = await get_team(tx, definition_id)
             if definition_id not in self._open:  # another task may have opened it meanwhile
                 account = account_from_spec(found.spec)
-                self._open[definition_id] = account, self._provider(account)
+                self._open[definition_id] = account, self._provider(account, team_id)
         return self._open[definition_id]
 
     async def latest(self) -> Mapping[str, Provider]:
-        """The provider of every account in use, by key, at most a few seconds old; for callbacks.
+        """The provider of every account that may report, by key, at most a few seconds old; for callbacks.
+
+        Retired accounts are among them for a month: what they sent is still on its way.
 
         An account that cannot be opened (its secret is missing) is left out: its callbacks cannot be believed.
         """
         if time.monotonic() - self._looked_at > _FRESH_S:
             async with self._database.transaction() as tx:
-                found = await stored.list_latest(tx, 1, "account")
+                found = await list_answering(tx, 1, after_retiring=_STILL_HEARD)
             self._latest = {one.key: provider for one in found if (provider := await self._try_open(one.id))}
             self._looked_at = time.monotonic()
         return self._latest
@@ -65,20 +71,21 @@ class Accounts:
             await provider.aclose()
         self._open.clear()
 
-    def _provider(self, account: Account) -> Provider:
-        deps = Dependencies(keep=self._keep, signing_key=self._settings.secret)
+    def _provider(self, account: Account, team_id: int) -> Provider:
+        async def keep(items: Sequence[SandboxItem]) -> None:
+            kept = [_kept(item, team_id) for item in items]
+            async with self._database.transaction() as tx:
+                await keep_items(tx, kept)
+
+        deps = Dependencies(keep=keep, signing_key=self._settings.secret)
         return open_provider(account, read_secrets(account.secrets), deps=deps)
 
-    async def _keep(self, items: Sequence[SandboxItem]) -> None:
-        kept = [_kept(item) for item in items]
-        async with self._database.transaction() as tx:
-            await keep_items(tx, kept)
 
-
-def _kept(item: SandboxItem) -> Kept:
+def _kept(item: SandboxItem, team_id: int) -> Kept:
     content = item.outgoing.content
     headline = content.subject if isinstance(content, EmailContent) else content.text
     return Kept(
+        team_id=team_id,
         account=item.account,
         channel=Channel(item.outgoing.channel).value,
         public_id=item.outgoing.public_id,

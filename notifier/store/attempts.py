@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 _KEPT_AT_MOST = 10_000
+_TAKE_BACK = "if tonumber(redis.call('get', KEYS[1]) or '0') > 0 then redis.call('decr', KEYS[1]) end"
 
 
 @dataclass(slots=True)
@@ -33,6 +34,17 @@ class Attempts:
         self._here.pop(name, None)
         try:
             await self.redis.delete(f"notifier:attempts:{name}")
+        except (RedisError, OSError, TimeoutError):
+            return
+
+    async def take_back(self, name: str) -> None:
+        """Count one less: this one was none."""
+        if name in self._here:
+            count, ends = self._here[name]
+            self._here[name] = (max(0, count - 1), ends)
+        try:
+            # A counter that ran out meanwhile must not come back without an end.
+            await self.redis.register_script(_TAKE_BACK)(keys=[f"notifier:attempts:{name}"])
         except (RedisError, OSError, TimeoutError):
             return
 

@@ -15,6 +15,7 @@ from notifier.store.database import Tx
 class Kept:
     """One message the sandbox took; `content` as given, the e-mail with both bodies."""
 
+    team_id: int
     account: str
     channel: str
     public_id: str
@@ -44,12 +45,13 @@ async def keep_items(tx: Tx, items: Sequence[Kept]) -> None:
     """Keep a batch."""
     await tx.execute(
         """
-        INSERT INTO notifier.sandbox_items (account, channel, public_id, recipient, sender, headline, body, fate,
-            at, report_at)
-        SELECT account, channel, public_id, recipient, sender, headline, body, fate,
+        INSERT INTO notifier.sandbox_items (team_id, account, channel, public_id, recipient, sender, headline, body,
+            fate, at, report_at)
+        SELECT team_id, account, channel, public_id, recipient, sender, headline, body, fate,
             (SELECT notifier.now()), (SELECT notifier.now()) + make_interval(secs => delay_s)
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[],
-            $9::float8[]) AS i(account, channel, public_id, recipient, sender, headline, body, fate, delay_s)
+            $9::float8[], $10::int[])
+            AS i(account, channel, public_id, recipient, sender, headline, body, fate, delay_s, team_id)
         """,
         [i.account for i in items],
         [i.channel for i in items],
@@ -60,6 +62,7 @@ async def keep_items(tx: Tx, items: Sequence[Kept]) -> None:
         [zlib.compress(orjson.dumps(i.content), 1) for i in items],
         [i.fate for i in items],
         [float(i.delay_s) for i in items],
+        [i.team_id for i in items],
     )
 
 

@@ -20,6 +20,7 @@ from notifier.store.queue import Bell, open_bell
 from notifier.web.api.routes import router as api
 from notifier.web.catalogue import Catalogue
 from notifier.web.console.routes import router as console
+from notifier.web.console.streams import Streams
 from notifier.web.errors import LastResort, add_error_handlers
 from notifier.web.hooks import router as hooks
 from notifier.web.public.router import router as public
@@ -90,6 +91,7 @@ def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Be
     app.state.accounts = Accounts(settings, database)
     app.state.attempts = Attempts(bell.redis)
     app.state.catalogue = Catalogue()
+    app.state.streams = Streams()
     app.state.library = Library(database)
     app.state.composer = Composer(settings.public_url, app.state.keys.links)
 

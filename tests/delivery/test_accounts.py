@@ -38,3 +38,18 @@ async def test_an_account_without_its_secret_is_left_out_and_named_when_asked_fo
     with pytest.raises(InputError, match="TEST_NO_SUCH_TOKEN"):
         await accounts.get(number)
     await accounts.aclose()
+
+
+async def test_a_retired_account_is_heard_for_a_month(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await define(database, tmp_path)
+    async with database.transaction() as tx:
+        for key, days in (("email", 29), ("wall", 31)):
+            await tx.execute(
+                "UPDATE notifier.definitions SET retired_at = notifier.now() - $2 * interval '1 day' WHERE key = $1",
+                key,
+                days,
+            )
+    accounts = Accounts(settings, database)
+    answering = set(await accounts.latest())
+    assert ("email" in answering, "wall" in answering) == (True, False)
+    await accounts.aclose()

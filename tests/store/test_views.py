@@ -115,6 +115,7 @@ async def test_sandbox_lists_receivers_with_the_newest_first(database: Database)
     async with database.transaction() as tx:
         for number, recipient in enumerate(["+12125550100", "+12125550101", "+12125550100"]):
             kept = Kept(
+                team_id=1,
                 account="sms",
                 channel="sms",
                 public_id=f"m.{number}",
@@ -126,14 +127,14 @@ async def test_sandbox_lists_receivers_with_the_newest_first(database: Database)
                 delay_s=0,
             )
             await keep_items(tx, [kept])
-        receivers = await sandbox.list_receivers(tx, "sms")
+        receivers = await sandbox.list_receivers(tx, 1, "sms")
         assert {(one.recipient, one.count) for one in receivers} == {("+12125550100", 2), ("+12125550101", 1)}
-        assert [one.recipient for one in await sandbox.list_receivers(tx, "sms", like="+12125550101")] == [
+        assert [one.recipient for one in await sandbox.list_receivers(tx, 1, "sms", like="+12125550101")] == [
             "+12125550101"
         ]
-        items = await sandbox.list_items(tx, "sms", recipient="+12125550100")
+        items = await sandbox.list_items(tx, 1, "sms", recipient="+12125550100")
         assert [item.content["text"] for item in items] == ["text 2", "text 0"]
-        assert await sandbox.list_items(tx, "email") == []
-        assert (await sandbox.get_item(tx, items[0].id)).public_id == "m.2"
-        assert (await sandbox.list_items(tx, "sms", before=items[0].id))[0].content["text"] == "text 1"
+        assert await sandbox.list_items(tx, 1, "email") == []
+        assert (await sandbox.get_item(tx, 1, items[0].id)).public_id == "m.2"
+        assert (await sandbox.list_items(tx, 1, "sms", before=items[0].id))[0].content["text"] == "text 1"
         assert datetime.now(UTC) - items[0].at < timedelta(minutes=5)

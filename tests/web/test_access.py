@@ -237,3 +237,11 @@ async def test_unexpected_error_is_logged_without_its_text(database: Database, s
     (line,) = lines
     assert (line["event"], line["error"], line["sqlstate"]) == ("web.request_failed", "UndefinedTableError", "42P01")
     assert "nowhere" not in str(line)
+
+
+async def test_only_failures_are_counted_and_success_starts_again(database: Database, settings: Settings) -> None:
+    await add_user(database)
+    async with running_app(settings, database) as app, browser(app) as client:
+        for _ in range(60):
+            assert (await log_in(client)).status_code == 303
+            client.cookies.clear()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from notifier.store.audience import Fragment
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import FIRST_WAY
 
 FIRST = 5
 """The number of the first parameter of `where`."""
@@ -24,15 +25,11 @@ class Reach:
         return self.meant - sum(self.refused.values())
 
 
-_EVERY = "CROSS JOIN unnest($1::text[]) WITH ORDINALITY AS way(channel, rank)"
-_FIRST_POSSIBLE = """
-    CROSS JOIN LATERAL (
-        SELECT w.channel, w.rank FROM unnest($1::text[]) WITH ORDINALITY AS w(channel, rank)
-        LEFT JOIN notifier.addresses f ON f.contact_id = c.id AND f.channel = w.channel
-        LEFT JOIN notifier.consent_states o ON o.contact_id = c.id AND o.channel = w.channel AND o.topic = ''
-            AND o.act = 'opt-out'
-        ORDER BY f.address IS NULL OR o.act IS NOT NULL, w.rank LIMIT 1) AS way
+_EVERY = """
+    CROSS JOIN unnest($4::text[]) AS way(channel)
+    LEFT JOIN notifier.addresses a ON a.contact_id = c.id AND a.channel = way.channel
 """
+_FIRST_POSSIBLE = FIRST_WAY.format(channels="$4", team="c.team_id")
 
 
 async def count_reach(
@@ -48,29 +45,27 @@ async def count_reach(
     """By channel in the given order; the parameters of `where` are numbered from `FIRST`."""
     rows = await tx.fetch(
         f"""
-        SELECT way.channel, min(way.rank) AS rank, CASE
+        WITH step AS (SELECT $1::text AS topic, $2::text AS consent, $2 = 'obeys-channel-stop' AND $3 AS overridden)
+        SELECT way.channel, CASE
             WHEN a.address IS NULL THEN 'no-address'
-            WHEN u.reason IN ('invalid', 'hard-bounce', 'erasure') THEN 'suppressed: ' || u.reason
-            WHEN $3 = 'obeys-channel-stop' AND $4 THEN ''
-            WHEN u.reason IS NOT NULL THEN 'suppressed: ' || u.reason
-            WHEN w.act = 'opt-out' THEN 'opted-out'
-            WHEN t.act = 'opt-out' AND $3 <> 'obeys-channel-stop' THEN 'opted-out'
-            WHEN $3 = 'needs-opt-in' AND w.act IS DISTINCT FROM 'opt-in' AND t.act IS DISTINCT FROM 'opt-in'
+            WHEN u.reason IS NOT NULL AND NOT (u.reason = 'opt-out' AND step.overridden) THEN 'suppressed: ' || u.reason
+            WHEN w.act = 'opt-out' AND NOT step.overridden THEN 'opted-out'
+            WHEN t.act = 'opt-out' AND step.consent <> 'obeys-channel-stop' THEN 'opted-out'
+            WHEN step.consent = 'needs-opt-in' AND w.act IS DISTINCT FROM 'opt-in' AND t.act IS DISTINCT FROM 'opt-in'
                 THEN 'no-consent'
             ELSE '' END AS reason, count(*) AS n
-        FROM notifier.contacts c
+        FROM step CROSS JOIN notifier.contacts c
         {_FIRST_POSSIBLE if pick_first else _EVERY}
-        LEFT JOIN notifier.addresses a ON a.contact_id = c.id AND a.channel = way.channel
         LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
         LEFT JOIN notifier.consent_states w ON w.contact_id = c.id AND w.channel = way.channel AND w.topic = ''
-        LEFT JOIN notifier.consent_states t ON t.contact_id = c.id AND t.channel = way.channel AND t.topic = $2
-            AND $2 <> ''
-        WHERE {where.sql} GROUP BY 1, 3 ORDER BY 2, 3
+        LEFT JOIN notifier.consent_states t ON t.contact_id = c.id AND t.channel = way.channel AND t.topic = step.topic
+            AND step.topic <> ''
+        WHERE {where.sql} GROUP BY 1, 2 ORDER BY 1, 2
         """,
-        list(channels),
         topic,
         consent,
         overrides_opt_out,
+        list(channels),
         *where.params,
     )
     found: dict[str, dict[str, int]] = {channel: {} for channel in channels}

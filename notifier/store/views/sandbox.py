@@ -39,37 +39,41 @@ _COLUMNS = "id, account, channel, public_id, recipient, sender, headline, at, bo
 
 
 async def list_items(
-    tx: Tx, channel: str, *, recipient: str = "", before: int | None = None, limit: int = 30
+    tx: Tx, team_id: int, channel: str, *, recipient: str = "", before: int | None = None, limit: int = 30
 ) -> list[SandboxLine]:
     """Newest first, continuing before `before`."""
     rows = await tx.fetch(
         f"""
         SELECT {_COLUMNS} FROM notifier.sandbox_items
-        WHERE channel = $1 AND ($2 = '' OR recipient = $2) AND ($3::bigint IS NULL OR id < $3)
+        WHERE team_id = $5 AND channel = $1 AND ($2 = '' OR recipient = $2) AND ($3::bigint IS NULL OR id < $3)
         ORDER BY id DESC LIMIT $4
         """,
         channel,
         recipient,
         before,
         limit,
+        team_id,
     )
     return [_read(row) for row in rows]
 
 
-async def get_item(tx: Tx, item_id: int) -> SandboxLine:
+async def get_item(tx: Tx, team_id: int, item_id: int) -> SandboxLine:
     """One message; `NotFound`."""
-    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM notifier.sandbox_items WHERE id = $1", item_id)
+    row = await tx.fetchrow(
+        f"SELECT {_COLUMNS} FROM notifier.sandbox_items WHERE id = $1 AND team_id = $2", item_id, team_id
+    )
     if row is None:
         raise NotFound("the sandbox has no such message")
     return _read(row)
 
 
-async def list_receivers(tx: Tx, channel: str, *, like: str = "", limit: int = 40) -> list[Receiver]:
+async def list_receivers(tx: Tx, team_id: int, channel: str, *, like: str = "", limit: int = 40) -> list[Receiver]:
     """Who got the newest messages of a channel, or whose address starts with `like`; the newest first."""
     rows = await tx.fetch(
         """
         SELECT recipient, count(*) AS count, max(at) AS newest_at FROM (
-            SELECT recipient, at FROM notifier.sandbox_items WHERE channel = $1 AND ($2 = '' OR starts_with(recipient, $2))
+            SELECT recipient, at FROM notifier.sandbox_items
+            WHERE team_id = $5 AND channel = $1 AND ($2 = '' OR starts_with(recipient, $2))
             ORDER BY id DESC LIMIT $4) AS newest
         GROUP BY recipient ORDER BY 3 DESC, 1 LIMIT $3
         """,
@@ -77,6 +81,7 @@ async def list_receivers(tx: Tx, channel: str, *, like: str = "", limit: int = 4
         like,
         limit,
         _NEWEST_LOOKED_AT,
+        team_id,
     )
     return [Receiver(**dict(row)) for row in rows]
 

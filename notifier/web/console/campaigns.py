@@ -1,10 +1,13 @@
 """Campaigns: what there is, what each means, and the form that launches one."""
 
+import hashlib
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
@@ -14,14 +17,18 @@ from notifier.domain.errors import Conflict, InputError
 from notifier.domain.inputs import example_inputs
 from notifier.domain.template import Bank
 from notifier.planning.launch import launch_campaign
-from notifier.store.database import Database
+from notifier.store import access
+from notifier.store.database import Database, Tx
 from notifier.store.views.runs import list_runs
-from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.console.sentences import tell_audience, tell_schedule, tell_step
 from notifier.web.console.show import Page, open_page
 from notifier.web.values import Text
 
 router = APIRouter()
+_SCOPE = "launch"
+_LONGEST_KEY = 100
+_NOT_SAID = frozenset({"form_token", "launch_key"})
 
 
 @router.get("/campaigns")
@@ -66,6 +73,7 @@ async def campaign_page(
         values=values,
         problem=problem,
         problem_field=problem.field if isinstance(problem, InputError) else "",
+        launch_key=secrets.token_urlsafe(16),
         audience=tell_audience(campaign.audience, page.words),
         schedule=tell_schedule(campaign.schedule, page.words),
         steps=[(step, tell_step(step, page.words, accounts)) for step in campaign.steps],
@@ -83,21 +91,46 @@ async def launch(request: Request, visitor: Actor, key: Text) -> Response:
         bank = page.bank
     try:
         async with database.transaction() as tx:
-            run = await launch_campaign(
-                tx,
-                team_id=visitor.user.team_id,
-                campaign_key=key,
-                inputs=read_inputs_form(campaign, form, bank),
-                by=visitor.user.login,
-                at=_read_start(form, bank),
-                audience_list=_text(form, "audience_list"),
-            )
+            if (run_id := await _launched_before(tx, visitor, key, form)) is None:
+                run = await launch_campaign(
+                    tx,
+                    team_id=visitor.user.team_id,
+                    campaign_key=key,
+                    inputs=read_inputs_form(campaign, form, bank),
+                    by=visitor.user.login,
+                    at=_read_start(form, bank),
+                    audience_list=_text(form, "audience_list"),
+                )
+                run_id = run.id
+                await _keep_launch(tx, visitor, form, run_id)
     except (InputError, Conflict) as error:
         typed = {name: _text(form, name) for name in form}
         async with open_page(request, visitor) as page:
             return await campaign_page(page, definition.file, definition.version, campaign, typed, problem=error)
     await request.app.state.bell.ring("tick")
-    return RedirectResponse(f"/runs/{run.id}", 303)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+async def _launched_before(tx: Tx, visitor: Visitor, campaign_key: str, form: FormData) -> int | None:
+    """The run this very form launched already, as after a double click; `Conflict` if it said something else then."""
+    launch_key = _text(form, "launch_key")[:_LONGEST_KEY]
+    if not launch_key:
+        return None
+    said = sorted((name, _text(form, name)) for name in form if name not in _NOT_SAID)
+    digest = hashlib.sha256(orjson.dumps([campaign_key, said])).digest()
+    earlier = await access.reserve_request(tx, visitor.user.team_id, _SCOPE, launch_key, digest)
+    if earlier is None:
+        return None
+    if earlier.request_hash != digest:
+        raise Conflict(
+            "This form was sent before with other values. Look at the runs; send it again to launch one more."
+        )
+    return int(earlier.body)
+
+
+async def _keep_launch(tx: Tx, visitor: Visitor, form: FormData, run_id: int) -> None:
+    if launch_key := _text(form, "launch_key")[:_LONGEST_KEY]:
+        await access.keep_answer(tx, visitor.user.team_id, _SCOPE, launch_key, status=303, body=str(run_id))
 
 
 def default_values(campaign: Campaign) -> dict[str, str]:

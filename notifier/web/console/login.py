@@ -63,8 +63,7 @@ async def take_login(
     if await _tried_too_often(request, login):
         problem = "Too many attempts. Wait a quarter of an hour, then try again."
         return await _login_page(request, target=next, problem=problem, login=login, status=429)
-    async with database.transaction() as tx:
-        found = await log_in(tx, login=login, password=password, hours=settings.session_hours)
+    found = await log_in(database, login=login, password=password, hours=settings.session_hours)
     if found is None:
         log.info("web.login_refused")
         problem = "Login or password is wrong."
@@ -72,6 +71,7 @@ async def take_login(
     user, token = found
     attempts: Attempts = request.app.state.attempts
     await attempts.forget(_name_of(request, login))
+    await attempts.take_back(_name_of(request, ""))
     log.info("web.logged_in", user=user.id)
     answer = RedirectResponse(safe_next(next), 303)
     set_session_cookie(answer, settings, token)
@@ -79,10 +79,11 @@ async def take_login(
 
 
 async def _tried_too_often(request: Request, login: str) -> bool:
+    """Counted before the password is looked at, so that many at once count too; who is right takes it back."""
     attempts: Attempts = request.app.state.attempts
-    here = await attempts.count(_name_of(request, ""), within_s=_WINDOW_S)
-    mine = await attempts.count(_name_of(request, login), within_s=_WINDOW_S)
-    return mine > _PER_LOGIN or here > _PER_ADDRESS
+    if await attempts.count(_name_of(request, login), within_s=_WINDOW_S) > _PER_LOGIN:
+        return True
+    return await attempts.count(_name_of(request, ""), within_s=_WINDOW_S) > _PER_ADDRESS
 
 
 def _name_of(request: Request, login: str) -> str:

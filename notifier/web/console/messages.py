@@ -64,7 +64,7 @@ def mail_answer(shown: Shown) -> Response:
 async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: Id) -> Response:
     """The e-mail the sandbox was given, for a frame."""
     async with open_page(request, visitor) as page:
-        item = await sandbox.get_item(page.tx, item_id)
+        item = await sandbox.get_item(page.tx, page.team_id, item_id)
     return mail_answer(Shown.of(item.content))
 
 
@@ -121,9 +121,9 @@ async def show_sandbox_room(  # noqa: PLR0917
         raise NotFound("the sandbox has a phone, a mailbox and a wall")
     channel = _SANDBOX_ROOMS[room]
     async with open_page(request, visitor) as page:
-        receivers = await sandbox.list_receivers(page.tx, channel) if room != "wall" else []
+        receivers = await sandbox.list_receivers(page.tx, page.team_id, channel) if room != "wall" else []
         chosen = to.strip() or (receivers[0].recipient if receivers else "")
-        items = await sandbox.list_items(page.tx, channel, recipient=chosen, before=before)
+        items = await sandbox.list_items(page.tx, page.team_id, channel, recipient=chosen, before=before)
         opened = next((found for found in items if found.id == item), items[0] if items else None)
         return page.show(
             f"sandbox_{room}.html", room=room, receivers=receivers, chosen=chosen, items=items, opened=opened

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
@@ -19,10 +19,11 @@ from notifier.store.database import Database
 from notifier.store.tallies import Tally, read_tallies
 from notifier.store.views.messages import list_messages
 from notifier.store.views.runs import RunLine, StepLine, get_run_line, list_runs, list_steps
-from notifier.web.access.sessions import Actor, LoggedIn, Visitor
+from notifier.web.access.sessions import Actor, LoggedIn, Visitor, is_live
 from notifier.web.console.campaigns import flatten_inputs, read_inputs_form
 from notifier.web.console.overview import campaign_titles
 from notifier.web.console.show import Page, open_page
+from notifier.web.console.streams import Streams
 from notifier.web.values import Id, Text
 
 router = APIRouter()
@@ -139,11 +140,20 @@ async def stream_run(request: Request, visitor: LoggedIn, run_id: Id, state: Tex
     """Server-sent events: parts of the run's page whenever they changed, `ended` at the end."""
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
+    streams: Streams = request.app.state.streams
+    if streams.is_full(visitor.user.id):
+        return PlainTextResponse("too many live pages are open", 429, headers={"retry-after": "60"})
     return StreamingResponse(
-        _tell_changes(request, visitor, run_id, state=state, after=after),
+        _hold(streams, visitor, _tell_changes(request, visitor, run_id, state=state, after=after)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
+
+
+async def _hold(streams: Streams, visitor: Visitor, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    with streams.hold(visitor.user.id):
+        async for event in events:
+            yield event
 
 
 async def _tell_changes(
@@ -154,6 +164,8 @@ async def _tell_changes(
         if await request.is_disconnected():
             return
         async with open_page(request, visitor) as page:
+            if not await is_live(page.tx, visitor):
+                return
             run = await get_run_line(page.tx, page.team_id, run_id)
             parts = await _live_parts(page, run, state=state, after=after)
         changed = {name: part for name, part in parts.items() if told.get(name) != part}

@@ -427,6 +427,7 @@ CREATE TABLE notifier.links (
 -- What the sandbox was given: `body` is zlib-compressed JSON of the content.
 CREATE TABLE notifier.sandbox_items (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT sandbox_items_pk PRIMARY KEY,
+    team_id int NOT NULL,
     account text NOT NULL,
     channel text NOT NULL,
     public_id text NOT NULL,
@@ -440,8 +441,8 @@ CREATE TABLE notifier.sandbox_items (
     at timestamptz NOT NULL DEFAULT notifier.now()
 );
 CREATE INDEX sandbox_items_unreported ON notifier.sandbox_items (report_at) WHERE reported_at IS NULL AND fate <> 'none';
-CREATE INDEX sandbox_items_channel ON notifier.sandbox_items (channel, id DESC);
-CREATE INDEX sandbox_items_recipient ON notifier.sandbox_items (recipient, id DESC);
+CREATE INDEX sandbox_items_channel ON notifier.sandbox_items (team_id, channel, id DESC);
+CREATE INDEX sandbox_items_recipient ON notifier.sandbox_items (team_id, recipient, id DESC);
 
 -- ── partitions ────────────────────────────────────────────────────────────────────────────────────
 -- Makes the partitions of a month (yyyymm); harmless to call twice.
