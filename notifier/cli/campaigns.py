@@ -149,7 +149,7 @@ def launch(  # noqa: PLR0917 - one for each option
         async with database.transaction() as tx:
             start = example_inputs((await find_campaign(tx, TEAM, key)).campaign) if example else {}
             starts_at = read_moment(at, (await find_bank(tx, TEAM)).zone) if at else None
-            expected = await forecast_campaign(tx, TEAM, key, start | values)
+            expected = await forecast_campaign(tx, TEAM, key, start | values, audience_list=list_key)
         if not as_json:
             _say_forecast(expected)
         confirm(f"Launch {key} {f'at {at}' if at else 'now'}?", yes=yes)

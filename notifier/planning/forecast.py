@@ -11,7 +11,8 @@ from notifier.domain.inputs import check_value, default_inputs, read_inputs
 from notifier.domain.purpose import RULES, Purpose
 from notifier.domain.template import Bank
 from notifier.planning.catalogue import CampaignVersion, find_campaign
-from notifier.planning.launch import run_purpose
+from notifier.planning.launch import check_list, run_purpose
+from notifier.planning.plan import narrow_audience
 from notifier.planning.schedule import next_occurrence
 from notifier.store import clock
 from notifier.store.audience import Fragment, compile_rule, count_audience
@@ -49,25 +50,30 @@ class Forecast:
     steps: tuple[StepForecast, ...]
 
 
-async def forecast_campaign(tx: Tx, team_id: int, campaign_key: str, given: Mapping[str, object]) -> Forecast:
+async def forecast_campaign(
+    tx: Tx, team_id: int, campaign_key: str, given: Mapping[str, object], *, audience_list: str = ""
+) -> Forecast:
     """Counts of now, before duplicate addresses. Inputs may be missing unless the audience depends on them.
 
-    `NotFound` where there is no such campaign, `InputError` naming an input that is wrong or missing.
+    `audience_list`: only the contacts of this imported list. `NotFound` where there is no such campaign,
+    `InputError` naming an input that is wrong or missing.
     """
     version = await find_campaign(tx, team_id, campaign_key)
     campaign = version.campaign
+    await check_list(tx, team_id, audience_list)
+    meant = narrow_audience(campaign, audience_list)
     bindings = Bindings(inputs=read_inputs(campaign, _known_inputs(version, given)))
     purpose = await run_purpose(tx, campaign, bindings.inputs)
     contacts = await count_audience(
         tx,
-        campaign.audience,
+        meant,
         bindings,
         team_id=team_id,
         default_locale=version.bank.default_locale,
         default_zone=version.bank.zone,
     )
     steps = [
-        await _forecast_step(tx, team_id, step, version=version, bindings=bindings, purpose=purpose)
+        await _forecast_step(tx, team_id, step, version=version, meant=meant, bindings=bindings, purpose=purpose)
         for step in campaign.steps
     ]
     return Forecast(
@@ -89,14 +95,14 @@ def _known_inputs(version: CampaignVersion, given: Mapping[str, object]) -> dict
 
 
 async def _forecast_step(
-    tx: Tx, team_id: int, step: Step, *, version: CampaignVersion, bindings: Bindings, purpose: str
+    tx: Tx, team_id: int, step: Step, *, version: CampaignVersion, meant: Rule, bindings: Bindings, purpose: str
 ) -> StepForecast:
     own = version.campaign.purpose_of(step) or Purpose(purpose)
     reach: list[Reach] = []
     if not step.is_post:
         reach = await count_reach(
             tx,
-            _compile(All((version.campaign.audience, step.audience)), bindings, team_id, version.bank),
+            _compile(All((meant, step.audience)), bindings, team_id, version.bank),
             channels=[channel.value for channel in step.channels or step.by],
             pick_first=bool(step.by),
             topic=version.campaign.topic_of(step),

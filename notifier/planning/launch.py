@@ -59,8 +59,7 @@ async def launch_campaign(
     now = await clock.now(tx)
     if at is not None and at < now - timedelta(days=1):
         raise InputError("at", "lies in the past", "Give a time from now on")
-    if audience_list and not await runs.has_list(tx, team_id, audience_list):
-        raise InputError("audience_list", f"there is no list {audience_list!r}", "Import it first")
+    await check_list(tx, team_id, audience_list)
     given = await _read_given(tx, version, inputs)
     launch = Launch(
         version=version,
@@ -71,6 +70,12 @@ async def launch_campaign(
         at_once=at is None,
     )
     return await make_run(tx, team_id, launch)
+
+
+async def check_list(tx: Tx, team_id: int, key: str) -> None:
+    """`InputError` where a list is named that nobody imported."""
+    if key and not await runs.has_list(tx, team_id, key):
+        raise InputError("audience_list", f"there is no list {key!r}", "Import it first")
 
 
 async def make_run(tx: Tx, team_id: int, launch: Launch) -> Run:
