@@ -5,6 +5,7 @@ import ipaddress
 from notifier.demo.options import DemoOptions
 from notifier.demo.story import BY, TEAM
 from notifier.domain.errors import ServiceError
+from notifier.domain.spec import account_from_spec
 from notifier.planning.definitions.folder import Definitions
 from notifier.settings import Settings, variable_of
 from notifier.store.access import add_audit
@@ -17,6 +18,7 @@ from notifier.store.views.schema import is_migrated
 
 HARMLESS = frozenset({"sandbox", "manual"})
 PREPARED = "demo.prepared"
+_REMEDY = f"Unset {variable_of('database_url')}, or name an empty database"
 
 
 def refuse_unsafe_settings(settings: Settings, options: DemoOptions) -> None:
@@ -45,8 +47,13 @@ def refuse_sending_accounts(definitions: Definitions) -> None:
 
 
 async def refuse_foreign_data(tx: Tx) -> None:
-    """`ServiceError` where the database is in use and no demo began it."""
-    if not await is_migrated(tx) or await has_act(tx, TEAM, PREPARED):
+    """`ServiceError` where the database is in use: no demo began it, or it has accounts that send since."""
+    if not await is_migrated(tx):
+        return
+    accounts = [account_from_spec(one.spec) for one in await list_latest(tx, TEAM, "account")]
+    if sending := [f"{one.key} ({one.provider})" for one in accounts if one.provider not in HARMLESS]:
+        raise ServiceError(f"the database is in real use, its accounts {', '.join(sending)} send. {_REMEDY}")
+    if await has_act(tx, TEAM, PREPARED):
         return
     held = {
         "contacts": await count_contacts(tx, TEAM),
@@ -56,7 +63,7 @@ async def refuse_foreign_data(tx: Tx) -> None:
     if found := [name for name, some in held.items() if some]:
         raise ServiceError(
             f"the database holds {' and '.join(found)} that no demo made, and the demo would write to them and move "
-            f"the clock. Unset {variable_of('database_url')}, or name an empty database"
+            f"the clock. {_REMEDY}"
         )
 
 

@@ -11,6 +11,7 @@ from notifier.demo.guard import mark_prepared, refuse_foreign_data, refuse_sendi
 from notifier.demo.story import TEAM
 from notifier.domain.contact import Contact, ContactKind
 from notifier.domain.errors import ServiceError
+from notifier.planning.apply import apply_definitions
 from notifier.planning.definitions.folder import load_definitions
 from notifier.settings import Settings, load_settings, starter_dir
 from notifier.store.contacts import count_contacts, upsert_contact
@@ -50,6 +51,15 @@ async def test_a_database_a_demo_began_is_used_again(database: Database) -> None
     await add_customer(database)
     async with database.transaction() as tx:
         await refuse_foreign_data(tx)
+
+
+async def test_a_demo_that_became_an_installation_is_left_alone(database: Database, tmp_path: Path) -> None:
+    async with database.transaction() as tx:
+        await mark_prepared(tx)
+    await apply_definitions(database, load_definitions(sending_folder(tmp_path / "mybank")))
+    with pytest.raises(ServiceError, match=r"email \(smtp\)"):
+        async with database.transaction() as tx:
+            await refuse_foreign_data(tx)
 
 
 async def test_an_empty_database_may_become_a_demo(database: Database) -> None:
