@@ -277,3 +277,23 @@ async def test_openapi_describes_every_door(caller: httpx.AsyncClient) -> None:
     for path, methods in described["paths"].items():
         for method, told in methods.items():
             assert told.get("description"), (path, method)
+
+
+async def test_message_in_doubt_is_settled_once(caller: httpx.AsyncClient, database: Database) -> None:
+    body = {"campaign": "branch-closure-alert", "contact": "c0", "inputs": ALERT_INPUTS}
+    sent = (await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "k"})).json()
+    path = f"/api/v1/messages/{sent['id']}/settle"
+    assert (await caller.post(path, json={"outcome": "sent"})).status_code == 409
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE notifier.messages SET state = 'uncertain', attempts = 1")
+    assert (await caller.post(path, json={"outcome": "perhaps"})).status_code == 422
+    settled = await caller.post(path, json={"outcome": "not-sent"})
+    assert (settled.status_code, settled.json()["state"]) == (200, "failed")
+    assert (await caller.post("/api/v1/messages/m.1.1.x/settle", json={"outcome": "sent"})).status_code == 404
+
+
+async def test_responses_are_exported_with_what_is_simulated(caller: httpx.AsyncClient) -> None:
+    answer = await caller.get("/api/v1/surveys/monthly-satisfaction/responses.csv")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert "simulated,rating" in answer.text
+    assert (await caller.get("/api/v1/surveys/nothing/responses.csv")).status_code == 404

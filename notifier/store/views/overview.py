@@ -32,6 +32,15 @@ class ManualPost:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """A run with messages of which nobody knows whether they were sent."""
+
+    run_id: int
+    campaign_key: str
+    count: int
+
+
 async def list_upcoming(tx: Tx, team_id: int, *, limit: int = 8) -> list[Upcoming]:
     """The next steps of scheduled and running runs, the soonest first."""
     rows = await tx.fetch(
@@ -67,6 +76,21 @@ async def list_manual_posts(tx: Tx, team_id: int, accounts: Sequence[str], *, li
         limit,
     )
     return [ManualPost(**dict(row)) for row in rows]
+
+
+async def list_doubts(tx: Tx, team_id: int, *, limit: int = 10) -> list[Doubts]:
+    """Runs of the last sixty days with messages in doubt, the newest first; from tallies."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id AS run_id, r.campaign_key, sum(t.delta)::bigint AS count
+        FROM notifier.runs r JOIN notifier.tallies t ON t.run_id = r.id AND t.state = 'uncertain'
+        WHERE r.team_id = $1 AND (r.nominal_at > notifier.now() - interval '60 days' OR r.state = 'running')
+        GROUP BY r.id HAVING sum(t.delta) > 0 ORDER BY r.id DESC LIMIT $2
+        """,
+        team_id,
+        limit,
+    )
+    return [Doubts(**dict(row)) for row in rows]
 
 
 async def count_since(tx: Tx, team_id: int, since: datetime) -> Mapping[str, Mapping[str, int]]:

@@ -1,4 +1,4 @@
-"""Responses as the API lists them."""
+"""Responses as the API and the export list them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +40,19 @@ async def list_responses(
         limit,
     )
     return [ResponseLine(**dict(row)) for row in rows]
+
+
+async def list_answered_questions(tx: Tx, team_id: int, survey_key: str) -> list[str]:
+    """The questions anybody answered in any version of the survey, by key."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT a.question FROM notifier.responses r JOIN notifier.answers a ON a.response_id = r.id
+        WHERE r.team_id = $1 AND r.survey_key = $2 ORDER BY 1
+        """,
+        team_id,
+        survey_key,
+    )
+    return [row["question"] for row in rows]
 
 
 async def newest_response_at(tx: Tx, team_id: int, survey_key: str) -> datetime | None:

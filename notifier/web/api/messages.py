@@ -14,7 +14,8 @@ from notifier.store.views import messages as view
 from notifier.store.views.runs import get_run_line
 from notifier.web.api.keyed import Reader, Sender, actor, once
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
-from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef
+from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef, SettleIn
+from notifier.web.settling import SETTLE
 from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/messages", tags=["messages"])
@@ -46,24 +47,21 @@ async def get_message(request: Request, key: Reader, message_id: Text) -> Messag
     """By its public id."""
     database: Database = request.app.state.database
     keys: Keys = request.app.state.keys
-    numbers = read_link(keys.links, LinkKind.MESSAGE, message_id)
-    if numbers is None or len(numbers) != 2:
-        raise NotFound("there is no such message")
+    numbers = _read_id(keys, message_id)
     async with database.transaction() as tx:
-        found = await view.get_message(tx, key.team_id, *numbers)
-        events = await view.list_events(tx, *numbers)
-    return MessageDetail(
-        **_facts(found, keys),
-        template=found.template_key,
-        template_version=found.template_version,
-        expires_at=found.expires_at,
-        accepted_at=found.accepted_at,
-        attempts=found.attempts,
-        parts=found.parts,
-        provider_ref=found.provider_ref,
-        post_url=found.post_url,
-        events=[EventOut(kind=e.kind, at=e.at, code=e.code, reason=e.reason, source=e.source) for e in events],
-    )
+        return await _detail(tx, key.team_id, numbers, keys)
+
+
+@router.post("/{message_id}/settle", summary="Settle a message in doubt")
+async def settle(request: Request, key: Sender, message_id: Text, body: SettleIn) -> MessageDetail:
+    """Say whether a message in state `uncertain` was sent; 409 where it is not in doubt."""
+    database: Database = request.app.state.database
+    keys: Keys = request.app.state.keys
+    run_id, number = _read_id(keys, message_id)
+    async with database.transaction() as tx:
+        await view.get_message(tx, key.team_id, run_id, number)
+        await SETTLE[body.outcome](tx, run_id, number, actor(key))
+        return await _detail(tx, key.team_id, (run_id, number), keys)
 
 
 @router.post("", status_code=202, summary="Send one message", response_model=MessageRef)
@@ -86,6 +84,30 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
         )
 
     return await once(request, key, body, status=202, work=work)
+
+
+def _read_id(keys: Keys, message_id: str) -> tuple[int, int]:
+    numbers = read_link(keys.links, LinkKind.MESSAGE, message_id)
+    if numbers is None or len(numbers) != 2:
+        raise NotFound("there is no such message")
+    return numbers[0], numbers[1]
+
+
+async def _detail(tx: Tx, team_id: int, numbers: tuple[int, int], keys: Keys) -> MessageDetail:
+    found = await view.get_message(tx, team_id, *numbers)
+    events = await view.list_events(tx, *numbers)
+    return MessageDetail(
+        **_facts(found, keys),
+        template=found.template_key,
+        template_version=found.template_version,
+        expires_at=found.expires_at,
+        accepted_at=found.accepted_at,
+        attempts=found.attempts,
+        parts=found.parts,
+        provider_ref=found.provider_ref,
+        post_url=found.post_url,
+        events=[EventOut(kind=e.kind, at=e.at, code=e.code, reason=e.reason, source=e.source) for e in events],
+    )
 
 
 def _facts(found: view.MessageLine | view.MessageFacts, keys: Keys) -> dict[str, object]:

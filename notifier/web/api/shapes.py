@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from notifier.domain.contact import ConsentAct, ContactKind
 from notifier.web.api.paging import Shape
+from notifier.web.settling import SettledAs
 from notifier.web.values import Json, Moment, Text, check_json
 
 Texts = dict[str, str]
@@ -143,6 +144,12 @@ class MessageIn(Shape):
     campaign: Text = Field(min_length=1, max_length=100)
     contact: Text = Field(min_length=1, max_length=200, description="the contact's external id")
     inputs: dict[Text, Json] = Field(default_factory=dict, max_length=_MANY)
+
+
+class SettleIn(Shape):
+    """What became of a message in doubt, as a person or another system found out."""
+
+    outcome: SettledAs = Field(description="`sent`: the provider took it; `not-sent`: it never had it")
 
 
 class MessageRef(Shape):

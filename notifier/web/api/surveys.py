@@ -1,6 +1,7 @@
 """Surveys over the API: the score with its uncertainty, and the responses."""
 
 from fastapi import APIRouter, Request
+from starlette.responses import StreamingResponse
 
 from notifier.domain.errors import NotFound
 from notifier.domain.survey import Survey
@@ -12,6 +13,7 @@ from notifier.web.api.keyed import Reader
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import InvitationsOut, ResponseOut, ScoreOut, ScoreWindow, SurveyOut
 from notifier.web.catalogue import Catalogue
+from notifier.web.export import responses_csv
 from notifier.web.values import Id, Moment, Text
 
 router = APIRouter(prefix="/surveys", tags=["surveys"])
@@ -66,6 +68,16 @@ async def get_score(  # noqa: PLR0917
         ),
         window=ScoreWindow(run_id=run_id, received_from=received_from, received_until=received_until),
     )
+
+
+@router.get("/{survey_key}/responses.csv", summary="Export a survey's responses", response_class=StreamingResponse)
+async def export_responses(request: Request, key: Reader, survey_key: Text) -> StreamingResponse:
+    """All of them as CSV with a header, safe to open in a spreadsheet; `simulated` says what the demo played."""
+    database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    async with database.transaction() as tx:
+        _, survey = await catalogue.survey(tx, key.team_id, survey_key)
+    return await responses_csv(database, key.team_id, survey)
 
 
 @router.get("/{survey_key}/responses", summary="List a survey's responses")

@@ -16,6 +16,7 @@ from notifier.web.console.overview import campaign_titles, list_open_posts
 from notifier.web.console.preview import Shown, show_content
 from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
+from notifier.web.settling import SETTLE, SettledAs
 from notifier.web.values import Id, Text
 
 router = APIRouter()
@@ -58,6 +59,18 @@ def mail_answer(shown: Shown) -> Response:
     """An e-mail's HTML behind its own policy."""
     headers = {"content-security-policy": MAIL_POLICY, "x-frame-options": "SAMEORIGIN"}
     return HTMLResponse(shown.html, headers=headers)
+
+
+@router.post("/messages/{run_id}/{message_id}/settle")
+async def settle(
+    request: Request, visitor: Actor, run_id: Id, message_id: Id, outcome: Annotated[SettledAs, Form()]
+) -> Response:
+    """A person knows what became of a message in doubt."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await view.get_message(tx, visitor.user.team_id, run_id, message_id)
+        await SETTLE[outcome](tx, run_id, message_id, visitor.user.login)
+    return RedirectResponse(f"/messages/{run_id}/{message_id}", 303)
 
 
 @router.get("/sandbox/items/{item_id}/mail")

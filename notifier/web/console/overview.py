@@ -33,6 +33,7 @@ async def show_overview(request: Request, visitor: LoggedIn) -> Response:
             waiting=[(run, await _labels_missing(page, run)) for run in runs if run.state == "waiting"],
             upcoming=await view.list_upcoming(page.tx, page.team_id),
             posts=await list_open_posts(page),
+            doubts=await view.list_doubts(page.tx, page.team_id),
             titles=await campaign_titles(page),
             survey=await _headline_survey(page),
             today=await view.count_since(page.tx, page.team_id, _start_of_day(page, now)),

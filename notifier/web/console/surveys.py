@@ -7,6 +7,7 @@ from notifier.feedback.satisfaction import satisfaction
 from notifier.store.views.surveys import newest_response_at
 from notifier.web.access.sessions import LoggedIn
 from notifier.web.console.show import open_page
+from notifier.web.export import responses_csv
 from notifier.web.values import Text
 
 router = APIRouter()
@@ -22,6 +23,14 @@ async def show_surveys(request: Request, visitor: LoggedIn) -> Response:
         ]
         results.sort(key=lambda pair: (-pair[1].responses, pair[0].key))
         return page.show("surveys.html", results=results)
+
+
+@router.get("/surveys/{key}/responses.csv")
+async def export_responses(request: Request, visitor: LoggedIn, key: Text) -> Response:
+    """Every response, for a spreadsheet."""
+    async with open_page(request, visitor) as page:
+        _, survey = await page.catalogue.survey(page.tx, page.team_id, key)
+    return await responses_csv(request.app.state.database, visitor.user.team_id, survey)
 
 
 @router.get("/surveys/{key}")
