@@ -23,7 +23,6 @@ from notifier.domain.audience import (
     Rule,
 )
 from notifier.domain.errors import InputError
-from notifier.store.contacts import SELECT_CONTACT, StoredContact, read_contact
 from notifier.store.database import Tx
 from notifier.store.messages.fragments import ACKNOWLEDGED, EXPIRED_IN_DOUBT
 
@@ -65,24 +64,6 @@ async def count_audience(
     found = compile_rule(rule, bindings, team_id=team_id, default_locale=default_locale, default_zone=default_zone)
     number: int = await tx.fetchval(f"SELECT count(*) FROM notifier.contacts c WHERE {found.sql}", *found.params)
     return number
-
-
-async def sample_audience(
-    tx: Tx,
-    rule: Rule,
-    bindings: Bindings,
-    *,
-    team_id: int,
-    default_locale: str,
-    default_zone: str,
-    limit: int = 10,
-) -> list[StoredContact]:
-    """The first `limit` contacts meant, ordered by id."""
-    found = compile_rule(
-        rule, bindings, team_id=team_id, default_locale=default_locale, default_zone=default_zone, first=2
-    )
-    rows = await tx.fetch(f"{SELECT_CONTACT} WHERE {found.sql} ORDER BY c.id LIMIT $1", limit, *found.params)
-    return [read_contact(row) for row in rows]
 
 
 class _Compiler:

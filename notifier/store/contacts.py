@@ -36,12 +36,9 @@ FROM notifier.contacts c
 LEFT JOIN notifier.addresses e ON e.contact_id = c.id AND e.channel = 'email'
 LEFT JOIN notifier.addresses p ON p.contact_id = c.id AND p.channel = 'sms'
 """
-SELECT_CONTACT = _SELECT
-"""Columns of a `StoredContact` over alias `c`; read with `read_contact`."""
 
 
-def read_contact(row: Mapping[str, Any]) -> StoredContact:
-    """A row of `SELECT_CONTACT`."""
+def _read_contact(row: Mapping[str, Any]) -> StoredContact:
     contact = Contact(
         external_id=row["external_id"],
         kind=ContactKind(row["kind"]),
@@ -60,7 +57,7 @@ def read_contact(row: Mapping[str, Any]) -> StoredContact:
 async def get_contact(tx: Tx, team_id: int, external_id: str) -> StoredContact | None:
     """The contact with this external id, None where there is none."""
     row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.external_id = $2", team_id, external_id)
-    return read_contact(row) if row else None
+    return _read_contact(row) if row else None
 
 
 async def list_contacts(
@@ -68,7 +65,7 @@ async def list_contacts(
 ) -> list[StoredContact]:
     """Up to `limit` contacts with an id above `after_id`, ordered by id."""
     where = "WHERE c.team_id = $1 AND c.id > $2 AND ($4::text IS NULL OR c.kind = $4) ORDER BY c.id LIMIT $3"
-    return [read_contact(row) for row in await tx.fetch(_SELECT + where, team_id, after_id, limit, kind)]
+    return [_read_contact(row) for row in await tx.fetch(_SELECT + where, team_id, after_id, limit, kind)]
 
 
 async def count_contacts(tx: Tx, team_id: int) -> dict[ContactKind, int]:

@@ -25,7 +25,7 @@ from notifier.domain.audience import (
 from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, ConsentAct, ConsentRecord, Contact, ContactKind
 from notifier.domain.errors import InputError
-from notifier.store.audience import compile_rule, count_audience, sample_audience
+from notifier.store.audience import compile_rule, count_audience
 from notifier.store.contact_batches import Columns, ensure_list, write_contacts
 from notifier.store.contacts import row_of, upsert_contact
 from notifier.store.database import Database, Tx
@@ -76,14 +76,13 @@ async def tx(database: Database) -> AsyncIterator[Tx]:
 
 async def chosen(tx: Tx, rule: Rule, inputs: Mapping[str, object] | None = None, run_id: int = 0) -> str:
     bindings = Bindings(inputs=inputs or {}, run_id=run_id)
-    found = await sample_audience(
-        tx, rule, bindings, team_id=TEAM, default_locale="zh-CN", default_zone="Asia/Shanghai"
-    )
+    found = compile_rule(rule, bindings, team_id=TEAM, default_locale="zh-CN", default_zone="Asia/Shanghai")
+    rows = await tx.fetch(f"SELECT external_id FROM notifier.contacts c WHERE {found.sql} ORDER BY c.id", *found.params)
     number = await count_audience(
         tx, rule, bindings, team_id=TEAM, default_locale="zh-CN", default_zone="Asia/Shanghai"
     )
-    assert number == len(found)
-    return "".join(stored.contact.external_id for stored in found)
+    assert number == len(rows)
+    return "".join(row["external_id"] for row in rows)
 
 
 def attribute(name: str, operator: Operator, operand: AttributeValue | tuple[AttributeValue, ...] | InputRef) -> Rule:
@@ -233,6 +232,13 @@ async def past(tx: Tx) -> Tx:
     await tx.execute(
         "INSERT INTO notifier.events (run_id, message_id, event_key, kind) VALUES ($1, 2, 'e', 'opened')", RUN
     )
+    await tx.execute(
+        """
+        INSERT INTO notifier.events (run_id, message_id, event_key, kind, source)
+        VALUES ($1, 2, 'm', 'clicked', 'machine')
+        """,
+        RUN,
+    )
     survey = await tx.fetchval(
         """
         INSERT INTO notifier.definitions (team_id, kind, key, version, hash, spec)
@@ -316,6 +322,21 @@ async def message(tx: Tx, run_id: int, number: int, who: str | None, state: str,
 async def test_the_past_decides(past: Tx, rule: Rule, expected: str) -> None:
     inputs = {"corrects": str(RUN), "nothing": None}
     assert await chosen(past, rule, inputs, run_id=OTHER_RUN) == expected
+
+
+@pytest.mark.parametrize("state", ["uncertain", "sending", "expired"])
+async def test_a_correction_reaches_also_who_may_have_what_it_corrects(past: Tx, state: str) -> None:
+    await past.execute("UPDATE notifier.messages SET state = $2 WHERE run_id = $1 AND id = 4", RUN, state)
+    await past.execute(
+        "INSERT INTO notifier.events (run_id, message_id, event_key, kind) VALUES ($1, 4, 'e', 'uncertain')", RUN
+    )
+    assert await chosen(past, History(what="received", run=RUN)) == "abd"
+    assert await chosen(past, History(what="received", campaign="notice")) == "ab"
+
+
+async def test_what_expired_without_a_doubt_was_not_received(past: Tx) -> None:
+    await past.execute("UPDATE notifier.messages SET state = 'expired', attempts = 3 WHERE run_id = $1 AND id = 4", RUN)
+    assert await chosen(past, History(what="received", run=RUN)) == "ab"
 
 
 async def test_answers_of_another_run_do_not_count_in_this_one(past: Tx) -> None:
