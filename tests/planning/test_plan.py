@@ -210,6 +210,33 @@ async def test_only_who_was_not_reached_gets_the_second_try(
     assert await _channels(database, "reach") == [("bad", "sms")]
 
 
+@pytest.mark.parametrize(("doubted", "reached"), [(False, [("c1", "sms")]), (True, [])])
+async def test_what_expired_in_doubt_is_not_known_to_be_undelivered(
+    database: Database, settings: Settings, tmp_path: Path, doubted: bool, reached: list[tuple[str, str]]
+) -> None:
+    steps = (
+        "inform: {channels: [email], template: note}\n"
+        "reach: {channels: [sms], template: note, after: 4h, if: not-delivered}"
+    )
+    await set_now(database)
+    await define(database, tmp_path, campaign(steps=steps))
+    await add_contact(database, settings, "c1", phone="+12125550101")
+    run = await launch_and_plan(database)
+    await execute(database, "UPDATE notifier.messages SET state = 'expired', attempts = 2")
+    if doubted:
+        await execute(
+            database,
+            """
+            INSERT INTO notifier.events (run_id, message_id, event_key, kind)
+            SELECT run_id, id, 'uncertain:1', 'uncertain' FROM notifier.messages WHERE run_id = $1
+            """,
+            run.id,
+        )
+    await pass_time(database, timedelta(hours=4))
+    await plan_due(database)
+    assert await _channels(database, "reach") == reached
+
+
 async def test_only_who_did_not_answer_is_reminded(database: Database, settings: Settings, tmp_path: Path) -> None:
     steps = (
         "ask: {survey: opinion, by: [email], closes: 7d}\n"

@@ -41,6 +41,14 @@ def test_an_email_has_subject_html_and_text_in_its_locale() -> None:
     assert "江畔银行" in chinese.html
 
 
+@pytest.mark.parametrize("links", [{}, {"survey": ""}])
+def test_a_link_that_is_not_there_can_be_asked_for_but_never_printed(links: dict[str, str]) -> None:
+    context = replace(CONTEXT, links=links)
+    assert post("{% if links.survey %}{{ links.survey }}{% else %}none{% endif %}", context) == "none"
+    with pytest.raises(RenderError, match=r"links\.survey is not set"):
+        post("Answer: {{ links.survey }}", context)
+
+
 def test_the_greeting_works_without_a_name() -> None:
     nobody = replace(CONTEXT, name="")
     assert email(NOTICE, nobody).text.startswith("Dear customer,")
