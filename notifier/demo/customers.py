@@ -29,6 +29,7 @@ ANSWERS = 0.38
 CLICKS = 0.06
 OPTS_OUT = 0.004
 COMMENTS = 0.3
+_TRUST_IF_SATISFIED, _TRUST_IF_NOT = 0.94, 0.45
 STORY_PACE = timedelta(hours=1)
 LIVE_PACE = timedelta(seconds=2)
 """How long customers take on the whole: a page is opened after some of these."""
@@ -230,10 +231,13 @@ def fill_form(form: Form, recipient: str) -> dict[str, str]:
     draw = _draw(recipient, ",".join(form.choices))
     is_satisfied = draw.random() < TRUE_SATISFACTION
     given = {}
+    feels_well = is_satisfied  # the first rating is the one that is scored; another one leans on it
     for name, values in form.choices.items():
-        given[name] = (
-            _rate(values, draw, is_satisfied) if values == ["1", "2", "3", "4", "5"] else _choose(values, draw)
-        )
+        if values == ["1", "2", "3", "4", "5"]:
+            given[name] = _rate(values, draw, feels_well)
+            feels_well = draw.random() < (_TRUST_IF_SATISFIED if is_satisfied else _TRUST_IF_NOT)
+        else:
+            given[name] = _choose(values, draw)
     language = "zh-CN" if form.language.startswith("zh") else "en"
     for name in form.texts:
         if draw.random() < COMMENTS:
