@@ -34,7 +34,7 @@ def example_context(template: Template, bank: Bank, locale: str, *, sparse: bool
         attributes=attributes,
         inputs=inputs,
         survey=survey,
-        links=example_links(bank, purpose),
+        links=_sure_links(bank, purpose) if sparse else example_links(bank, purpose),
         purpose=purpose,
         step="example",
     )
@@ -43,8 +43,14 @@ def example_context(template: Template, bank: Bank, locale: str, *, sparse: bool
 def example_links(bank: Bank, purpose: Purpose) -> dict[str, str]:
     """Links as a message of this purpose gets them, under the bank's own site."""
     base = bank.website.rstrip("/")
-    unsubscribe = f"{base}/u/example" if purpose is Purpose.MARKETING else ""
-    return {name: f"{base}/{name[0]}/example" for name in LINKS} | {"unsubscribe": unsubscribe}
+    links = {name: f"{base}/{name[0]}/example" for name in LINKS}
+    return links if purpose is Purpose.MARKETING else links | {"unsubscribe": ""}
+
+
+def _sure_links(bank: Bank, purpose: Purpose) -> dict[str, str]:
+    """Without those a message may lack; the one to a survey stays: only invitations use such a template."""
+    sure = {"survey", "unsubscribe", "preferences"} if purpose is Purpose.MARKETING else {"survey"}
+    return {name: url for name, url in example_links(bank, purpose).items() if name in sure}
 
 
 def _example_name(template: Template, locale: str) -> str:

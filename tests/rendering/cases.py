@@ -49,7 +49,7 @@ HTML = """{% extends "_layouts/email.html" %}
 <p>{{ greeting }}</p>
 <p>{{ inputs.closed_branches }} - {{ inputs.date|date }}</p>
 {% if contact.attributes.branch %}<p>{{ contact.attributes.branch }}</p>{% endif %}
-{% call ui.box() %}{{ ui.button(links.online, inputs.closed_branches) }}{% endcall %}
+{% if links.online %}{% call ui.box() %}{{ ui.button(links.online, inputs.closed_branches) }}{% endcall %}{% endif %}
 {% endblock %}
 """
 

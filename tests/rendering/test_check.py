@@ -102,6 +102,14 @@ def test_marketing_mail_must_offer_the_way_out() -> None:
     assert check_template(notice(purpose=Purpose.MARKETING), BANK) == []
 
 
+@pytest.mark.parametrize("link", ["online", "verify", "preferences", "unsubscribe"])
+def test_a_link_that_not_every_message_has_must_be_asked_for(link: str) -> None:
+    found = check_template(social(f"{{{{ links.{link} }}}}"), BANK)
+    assert any(f"links.{link} is not set" in problem.text for problem in found)
+    assert check_template(social(f"x{{% if links.{link} %}}{{{{ links.{link} }}}}{{% endif %}}"), BANK) == []
+    assert check_template(social("{{ links.survey }}"), BANK) == []
+
+
 @pytest.mark.parametrize(
     "markup",
     [
