@@ -83,7 +83,7 @@ async def test_killed_workers_lose_nothing_and_double_only_what_was_in_doubt(
         count,
     )
     await launch(database)
-    for _ in range(3):
+    for _ in range(5):  # each leaves its jobs in the queue
         before = len(await kept(database))
         async with worker(settings) as process:
             await until(database, f"SELECT count(*) >= {before + 100} FROM notifier.sandbox_items", True)
