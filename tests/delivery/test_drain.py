@@ -668,6 +668,26 @@ async def test_claims_of_marketing_are_as_many_as_connections(
     assert await state_counts(database) == {"accepted": 12}
 
 
+async def test_an_account_with_fewer_connections_is_given_fewer_messages(
+    database: Database, settings: Settings, tmp_path: Path, scripted: tuple[ScriptedSender, Scripted]
+) -> None:
+    sender, provider = scripted
+    provider.hold = asyncio.Event()
+    provider.capabilities = Capabilities(channels=frozenset(), slots=3)
+    await _scene(database, tmp_path, campaign(purpose="marketing"), {"campaigns/accounts/email.yaml": _smtp(25)})
+    for number in range(6):
+        await add_contact(database, settings, f"c{number}", opt_in=("email",))
+    await launch_and_plan(database)
+    working = asyncio.create_task(sender.drain_lane(4))
+    await provider.begun.wait()
+    await asyncio.sleep(0.2)
+    assert await state_counts(database) == {"sending": 2, "queued": 4}
+    assert len(provider.begun_for) == 2
+    provider.hold.set()
+    await working
+    assert await state_counts(database) == {"accepted": 6}
+
+
 async def test_redis_is_not_needed_to_send(database: Database, settings: Settings, tmp_path: Path) -> None:
     await _scene(database, tmp_path)
     await add_contact(database, settings, "c1")
