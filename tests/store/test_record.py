@@ -117,6 +117,19 @@ async def test_a_batch_of_mixed_outcomes_is_recorded_together(
     await assert_tallies_agree(database)
 
 
+async def test_a_bad_address_outranks_an_opt_out_block(database: Database, settings: Settings, tmp_path: Path) -> None:
+    batch = await _claimed(database, settings, tmp_path, 1)
+    async with database.transaction() as tx:
+        await tx.execute(
+            """
+            INSERT INTO notifier.suppressions (team_id, address_key, channel, reason)
+            SELECT team_id, address_key, channel, 'opt-out' FROM notifier.messages
+            """
+        )
+    await _record(database, batch, Receipt(id=batch.messages[0].id, state=State.FAILED, reason="gone", suppress=True))
+    assert await fetch(database, "SELECT reason FROM notifier.suppressions") == [("invalid",)]
+
+
 async def test_an_event_told_twice_is_one(database: Database, settings: Settings, tmp_path: Path) -> None:
     batch = await _claimed(database, settings, tmp_path)
     receipt = _accepted(batch.messages[0].id)

@@ -79,7 +79,9 @@ counted AS (
 suppressed AS (
     INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, source)
     SELECT DISTINCT ON (address_key) team_id, address_key, channel, 'invalid', 'provider: ' || code FROM moved
-    WHERE suppress AND address_key IS NOT NULL ON CONFLICT DO NOTHING),
+    WHERE suppress AND address_key IS NOT NULL ON CONFLICT (team_id, address_key) DO UPDATE
+        SET reason = excluded.reason, source = excluded.source, at = excluded.at
+        WHERE suppressions.reason = 'opt-out'),
 freed AS (DELETE FROM notifier.claims WHERE id = $2)
 SELECT count(*) FROM moved
 """
