@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -125,6 +126,9 @@ class LastResort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI door; an answer that has begun is broken off."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         has_begun = False
 
         async def note_begin(message: Message) -> None:
@@ -134,9 +138,11 @@ class LastResort:
 
         try:
             await self.app(scope, receive, note_begin)
+        except ClientDisconnect:
+            return
         except Exception as error:  # noqa: BLE001 - the process edge
             log.error("web.request_failed", **_name_error(error))
-            if scope["type"] != "http" or has_begun:
+            if has_begun:
                 raise ConnectionAbortedError("the answer broke off") from None
         else:
             return

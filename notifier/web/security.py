@@ -19,7 +19,7 @@ CONTENT_POLICY = (
 )
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'self'; sandbox"
+    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _HEADERS = {
     "content-security-policy": CONTENT_POLICY,

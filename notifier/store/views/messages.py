@@ -137,7 +137,8 @@ async def list_events(tx: Tx, run_id: int, message_id: int) -> list[EventLine]:
     rows = await tx.fetch(
         """
         SELECT kind, at, code, reason, source FROM notifier.events WHERE run_id = $1 AND message_id = $2
-        ORDER BY at, event_key
+        ORDER BY date_trunc('second', at), CASE kind WHEN 'accepted' THEN 1 WHEN 'delivered' THEN 3 ELSE 2 END, at,
+            event_key
         """,
         run_id,
         message_id,

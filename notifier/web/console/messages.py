@@ -56,9 +56,9 @@ async def show_mail(request: Request, visitor: LoggedIn, run_id: Id, message_id:
 
 
 def mail_answer(shown: Shown) -> Response:
-    """An e-mail's HTML behind its own policy."""
+    """An e-mail's HTML behind its own policy; its links open in a window of their own."""
     headers = {"content-security-policy": MAIL_POLICY, "x-frame-options": "SAMEORIGIN"}
-    return HTMLResponse(shown.html, headers=headers)
+    return HTMLResponse(shown.html.replace("<head>", '<head><base target="_blank">', 1), headers=headers)
 
 
 @router.post("/messages/{run_id}/{message_id}/settle")
