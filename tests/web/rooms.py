@@ -12,6 +12,8 @@ from notifier.domain.contact import Contact
 from notifier.domain.links import derive_key
 from notifier.planning.apply import apply_definitions
 from notifier.planning.definitions.folder import load_definitions
+from notifier.planning.launch import launch_campaign
+from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.contacts import upsert_contact
 from notifier.store.database import Database
@@ -22,6 +24,7 @@ from notifier.web.app import create_app
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long enough password"
+ALERT = "/campaigns/branch-closure-alert"
 ALERT_INPUTS = {
     "branch": "all",
     "branch_name": {"zh-CN": "静安支行", "en": "Jing'an branch"},
@@ -92,3 +95,22 @@ async def key_headers(database: Database, *scopes: str) -> Mapping[str, str]:
     async with database.transaction() as tx:
         token = await create_api_key(tx, name="core banking", scopes=scopes or ("read", "write", "send"))
     return {"authorization": f"Bearer {token}"}
+
+
+async def launch_alert(database: Database, campaign: str = "branch-closure-alert") -> int:
+    """The number of a run that is planned."""
+    async with database.transaction() as tx:
+        run = await launch_campaign(tx, team_id=1, campaign_key=campaign, inputs=ALERT_INPUTS, by="lin")
+    await plan_due(database)
+    return run.id
+
+
+async def alert_fields(client: httpx.AsyncClient) -> dict[str, str]:
+    """The launch form, filled in."""
+    fields = {"form_token": await form_token(client)}
+    for name, value in ALERT_INPUTS.items():
+        if isinstance(value, dict):
+            fields |= {f"input.{name}.{locale}": text for locale, text in value.items()}
+        else:
+            fields[f"input.{name}"] = str(value)
+    return fields

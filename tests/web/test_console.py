@@ -1,19 +1,12 @@
 """The console's pages: what they say, what their forms do."""
 
-import asyncio
-import csv
-import io
 import re
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
 
 from notifier.domain.campaign import Schedule
-from notifier.planning.launch import launch_campaign
-from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.sandbox import Kept, keep_items
@@ -21,9 +14,8 @@ from notifier.store.tallies import Tally
 from notifier.store.views.runs import StepLine
 from notifier.web.console.messages import mask_address
 from notifier.web.console.runs import make_progress
-from tests.web.rooms import ALERT_INPUTS, add_contacts, add_user, apply_pack, browser, form_token, log_in, running_app
+from tests.web.rooms import ALERT, add_user, alert_fields, browser, form_token, launch_alert, log_in, running_app
 
-ALERT = "/campaigns/branch-closure-alert"
 EVERY_PAGE = (
     "/",
     "/campaigns",
@@ -34,34 +26,6 @@ EVERY_PAGE = (
     "/posts",
     "/sandbox/phone",
 )
-
-
-@pytest.fixture
-async def visitor(database: Database, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A logged-in author over the starter pack and three contacts."""
-    await apply_pack(database)
-    await add_contacts(database, settings)
-    await add_user(database)
-    async with running_app(settings, database) as app, browser(app) as client:
-        await log_in(client)
-        yield client
-
-
-async def _launch(database: Database, campaign: str = "branch-closure-alert") -> int:
-    async with database.transaction() as tx:
-        run = await launch_campaign(tx, team_id=1, campaign_key=campaign, inputs=ALERT_INPUTS, by="lin")
-    await plan_due(database)
-    return run.id
-
-
-async def _fields(client: httpx.AsyncClient) -> dict[str, str]:
-    fields = {"form_token": await form_token(client)}
-    for name, value in ALERT_INPUTS.items():
-        if isinstance(value, dict):
-            fields |= {f"input.{name}.{locale}": text for locale, text in value.items()}
-        else:
-            fields[f"input.{name}"] = str(value)
-    return fields
 
 
 async def test_every_page_wants_a_login(database: Database, settings: Settings) -> None:
@@ -81,7 +45,7 @@ async def test_every_page_opens_in_both_languages_before_and_after_a_run(
     visitor.cookies.set("notifier_language", locale)
     for path in EVERY_PAGE:
         assert (await visitor.get(path)).status_code == 200, path
-    run_id = await _launch(database)
+    run_id = await launch_alert(database)
     for path in (*EVERY_PAGE, f"/runs/{run_id}", "/sandbox/mailbox", "/sandbox/wall"):
         page = await visitor.get(path)
         assert page.status_code == 200, path
@@ -110,7 +74,7 @@ async def test_campaign_page_reads_like_a_sentence(visitor: httpx.AsyncClient) -
 
 
 async def test_launch_form_starts_a_run(visitor: httpx.AsyncClient, database: Database) -> None:
-    answer = await visitor.post(f"{ALERT}/launch", data=await _fields(visitor))
+    answer = await visitor.post(f"{ALERT}/launch", data=await alert_fields(visitor))
     assert answer.status_code == 303
     page = (await visitor.get(answer.headers["location"])).text
     assert "launched by lin" in page
@@ -119,17 +83,17 @@ async def test_launch_form_starts_a_run(visitor: httpx.AsyncClient, database: Da
 
 
 async def test_wrong_input_shows_the_form_again_with_what_was_typed(visitor: httpx.AsyncClient) -> None:
-    fields = await _fields(visitor) | {"input.reopens.en": "x" * 60}
+    fields = await alert_fields(visitor) | {"input.reopens.en": "x" * 60}
     answer = await visitor.post(f"{ALERT}/launch", data=fields)
     assert answer.status_code == 422
     assert "x" * 60 in answer.text
     assert "is 60 characters long" in answer.text
-    past = await visitor.post(f"{ALERT}/launch", data=await _fields(visitor) | {"at": "2001-01-01T00:00"})
+    past = await visitor.post(f"{ALERT}/launch", data=await alert_fields(visitor) | {"at": "2001-01-01T00:00"})
     assert (past.status_code, "lies in the past" in past.text) == (422, True)
 
 
 async def test_stop_and_resume_from_the_page(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id, token = await _launch(database), {"form_token": await form_token(visitor)}
+    run_id, token = await launch_alert(database), {"form_token": await form_token(visitor)}
     assert (await visitor.post(f"/runs/{run_id}/stop", data=token)).status_code == 303
     assert ">Resume<" in re.sub(r"<svg.*?</svg>\s*", "", (await visitor.get(f"/runs/{run_id}")).text, flags=re.S)
     assert (await visitor.post(f"/runs/{run_id}/stop", data=token)).status_code == 409
@@ -139,7 +103,7 @@ async def test_stop_and_resume_from_the_page(visitor: httpx.AsyncClient, databas
 
 
 async def test_waiting_run_is_told_and_filled_in(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id = await _launch(database)
+    run_id = await launch_alert(database)
     async with database.transaction() as tx:
         await tx.execute("DELETE FROM notifier.run_steps")
         await tx.execute("UPDATE notifier.runs SET state = 'waiting', inputs = '{}'")
@@ -147,13 +111,13 @@ async def test_waiting_run_is_told_and_filled_in(visitor: httpx.AsyncClient, dat
     incomplete = {"form_token": await form_token(visitor), "input.branch": "all"}
     answer = await visitor.post(f"/runs/{run_id}/inputs", data=incomplete)
     assert (answer.status_code, "is required" in answer.text) == (422, True)
-    assert (await visitor.post(f"/runs/{run_id}/inputs", data=await _fields(visitor))).status_code == 303
+    assert (await visitor.post(f"/runs/{run_id}/inputs", data=await alert_fields(visitor))).status_code == 303
     async with database.transaction() as tx:
         assert await tx.fetchval("SELECT state FROM notifier.runs") == "scheduled"
 
 
 async def test_progress_streams_until_the_run_ends(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id = await _launch(database)
+    run_id = await launch_alert(database)
     async with database.transaction() as tx:
         await tx.execute("UPDATE notifier.runs SET state = 'ended'")
     answer = await visitor.get(f"/runs/{run_id}/events")
@@ -202,7 +166,7 @@ def test_states_of_a_step_add_up_whatever_the_reason() -> None:
 async def test_message_page_shows_what_it_says_and_hides_the_address(
     visitor: httpx.AsyncClient, database: Database
 ) -> None:
-    run_id = await _launch(database)
+    run_id = await launch_alert(database)
     async with database.transaction() as tx:
         message_id = await tx.fetchval("SELECT min(id) FROM notifier.messages WHERE channel = 'email'")
     page = await visitor.get(f"/messages/{run_id}/{message_id}")
@@ -227,7 +191,7 @@ def test_address_is_masked(address: str, masked: str) -> None:
 
 
 async def test_manual_post_is_a_task_until_somebody_posted_it(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id = await _launch(database)
+    run_id = await launch_alert(database)
     async with database.transaction() as tx:
         message_id = await tx.fetchval(
             """
@@ -331,148 +295,3 @@ async def test_demo_shows_its_logins_and_nobody_else_does(database: Database, se
     for is_demo in (True, False):
         async with running_app(settings.model_copy(update={"demo": is_demo}), database) as app, browser(app) as client:
             assert ("Demo logins" in (await client.get("/login")).text) is is_demo
-
-
-async def test_double_click_on_launch_sends_once(visitor: httpx.AsyncClient, database: Database) -> None:
-    page = (await visitor.get(ALERT)).text
-    found = re.search(r'name="launch_key" value="([^"]{16,})"', page)
-    assert found
-    assert found[1] not in (await visitor.get(ALERT)).text
-    fields = await _fields(visitor) | {"launch_key": found[1]}
-    answers = await asyncio.gather(*(visitor.post(f"{ALERT}/launch", data=fields) for _ in range(3)))
-    assert [answer.status_code for answer in answers] == [303, 303, 303]
-    assert len({answer.headers["location"] for answer in answers}) == 1
-    async with database.transaction() as tx:
-        assert await tx.fetchval("SELECT count(*) FROM notifier.runs") == 1
-
-
-async def test_form_sent_again_with_other_values_is_no_repetition(
-    visitor: httpx.AsyncClient, database: Database
-) -> None:
-    fields = await _fields(visitor) | {"launch_key": "k" * 20}
-    assert (await visitor.post(f"{ALERT}/launch", data=fields)).status_code == 303
-    changed = await visitor.post(f"{ALERT}/launch", data=fields | {"input.branch_name.en": "Another branch"})
-    assert (changed.status_code, "Another branch" in changed.text) == (409, True)
-    found = re.search(r'name="launch_key" value="([^"]+)"', changed.text)
-    assert found
-    assert found[1] != "k" * 20
-    async with database.transaction() as tx:
-        assert await tx.fetchval("SELECT count(*) FROM notifier.runs") == 1
-
-
-async def test_refused_launch_leaves_its_key_free(visitor: httpx.AsyncClient) -> None:
-    fields = await _fields(visitor) | {"launch_key": "k" * 20}
-    refused = await visitor.post(f"{ALERT}/launch", data=fields | {"input.reopens.en": "x" * 60})
-    assert refused.status_code == 422
-    assert (await visitor.post(f"{ALERT}/launch", data=fields)).status_code == 303
-
-
-async def test_stream_ends_with_the_session(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id = await _launch(database)
-    streaming = asyncio.create_task(visitor.get(f"/runs/{run_id}/events"))
-    await asyncio.sleep(0.5)
-    assert not streaming.done()
-    async with database.transaction() as tx:
-        await tx.execute("DELETE FROM notifier.sessions")
-    answer = await asyncio.wait_for(streaming, 5)
-    assert "event: ended" not in answer.text
-
-
-async def test_streams_of_one_user_are_capped(database: Database, settings: Settings) -> None:
-    await apply_pack(database)
-    await add_user(database)
-    async with running_app(settings, database) as app, browser(app) as client:
-        await log_in(client)
-        run_id = await _launch(database)
-        open_streams = [
-            asyncio.create_task(client.get(f"/runs/{run_id}/events")) for _ in range(app.state.streams.most)
-        ]
-        await asyncio.sleep(1)
-        assert (await client.get(f"/runs/{run_id}/events")).status_code == 429
-        async with database.transaction() as tx:
-            await tx.execute("UPDATE notifier.runs SET state = 'ended'")
-        await asyncio.wait_for(asyncio.gather(*open_streams), 10)
-        assert (await client.get(f"/runs/{run_id}/events")).status_code == 200
-
-
-async def test_sandbox_shows_each_team_its_own(visitor: httpx.AsyncClient, database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.execute("INSERT INTO notifier.teams VALUES (2, 'other') ON CONFLICT DO NOTHING")
-        kept = Kept(
-            team_id=2,
-            account="sms",
-            channel="sms",
-            public_id="m.1",
-            recipient="+12125550199",
-            sender="bank",
-            headline="",
-            content={"text": "not yours"},
-            fate="none",
-            delay_s=0,
-        )
-        await keep_items(tx, [kept, replace(kept, channel="email", public_id="m.2")])
-        item = await tx.fetchval("SELECT id FROM notifier.sandbox_items WHERE channel = 'email'")
-    for path in ("/sandbox/phone", "/sandbox/phone?to=%2B12125550199", "/sandbox/mailbox"):
-        page = (await visitor.get(path)).text
-        assert ("not yours" in page, "m.1" in page) == (False, False)
-    assert (await visitor.get(f"/sandbox/items/{item}/mail")).status_code == 404
-
-
-async def test_doubt_is_settled_by_a_person(visitor: httpx.AsyncClient, database: Database) -> None:
-    run_id = await _launch(database)
-    async with database.transaction() as tx:
-        first, second = [
-            row["id"]
-            for row in await tx.fetch(
-                """
-                UPDATE notifier.messages SET state = 'uncertain', attempts = 1, account = 'sms' WHERE id IN (
-                    SELECT id FROM notifier.messages WHERE channel = 'sms' ORDER BY id LIMIT 2) RETURNING id
-                """
-            )
-        ]
-        await tx.execute(
-            """
-            INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
-            SELECT run_id, step, channel, s.state, '', s.delta FROM notifier.messages,
-                (VALUES ('queued', -1), ('uncertain', 1)) AS s (state, delta) WHERE id IN ($1, $2)
-            """,
-            first,
-            second,
-        )
-    overview = (await visitor.get("/")).text
-    assert "2 messages in doubt" in overview
-    assert f"/runs/{run_id}?state=uncertain" in overview
-    page = (await visitor.get(f"/messages/{run_id}/{first}")).text
-    assert page.count(f'action="/messages/{run_id}/{first}/settle"') == 2
-    token = {"form_token": await form_token(visitor)}
-    for message_id, outcome, state in ((first, "sent", "accepted"), (second, "not-sent", "queued")):
-        path = f"/messages/{run_id}/{message_id}/settle"
-        assert (await visitor.post(path, data=token | {"outcome": "perhaps"})).status_code == 422
-        assert (await visitor.post(path, data=token | {"outcome": outcome})).status_code == 303
-        assert (await visitor.post(path, data=token | {"outcome": outcome})).status_code == 409
-        async with database.transaction() as tx:
-            found = await tx.fetchval("SELECT state FROM notifier.messages WHERE id = $1", message_id)
-        assert found != "uncertain", state
-    assert "in doubt" not in (await visitor.get("/")).text
-
-
-async def test_responses_are_exported_for_a_spreadsheet(visitor: httpx.AsyncClient, database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.execute(
-            """
-            WITH new AS (
-                INSERT INTO notifier.responses (team_id, survey_id, survey_key, source, external_key, simulated)
-                SELECT 1, d.id, d.key, 'test', 'e1', true FROM notifier.definitions d
-                WHERE d.kind = 'survey' AND d.key = 'monthly-satisfaction' RETURNING id)
-            INSERT INTO notifier.answers (response_id, question, number, text)
-                SELECT id, 'rating', 5, NULL FROM new UNION ALL SELECT id, 'comment', NULL, '=1+1' FROM new
-            """
-        )
-    link = "/surveys/monthly-satisfaction/responses.csv"
-    assert f'href="{link}"' in (await visitor.get("/surveys/monthly-satisfaction")).text
-    answer = await visitor.get(link)
-    assert answer.headers["content-type"].startswith("text/csv")
-    assert "attachment" in answer.headers["content-disposition"]
-    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
-    assert (row["simulated"], row["rating"], row["comment"]) == ("yes", "5", "'=1+1")
-    assert (await visitor.get("/surveys/nothing/responses.csv")).status_code == 404
