@@ -168,7 +168,7 @@ def _definitions(folder: Path, smtp_port: int) -> Path:
         shutil.copytree(starter_dir() / part, root / part)
     account = root / "campaigns" / "accounts" / "email.yaml"
     smtp = f"provider: smtp\nsettings: {{host: 127.0.0.1, port: {smtp_port}, tls: none, connections: 4}}"
-    account.write_text(_replaced(r"provider: sandbox", smtp, account.read_text()))
+    account.write_text(_replaced(r"provider: sandbox\n(?s:.*)", smtp + "\n", account.read_text()))
     campaign = root / "campaigns" / "epidemic-response" / f"{CAMPAIGN}.yaml"
     campaign.write_text(_replaced(r"steps:\n(?:  .*\n)+", _STEPS, campaign.read_text()))
     return root
