@@ -206,7 +206,9 @@ async def test_manual_post_is_a_task_until_somebody_posted_it(visitor: httpx.Asy
     data = {"form_token": await form_token(visitor), "url": "javascript:alert(1)"}
     assert (await visitor.post(f"/posts/{run_id}/{message_id}", data=data)).status_code == 422
     data["url"] = "https://mp.weixin.example/s/1"
+    assert "Not published yet" in (await visitor.get(f"/messages/{run_id}/{message_id}")).text
     assert (await visitor.post(f"/posts/{run_id}/{message_id}", data=data)).status_code == 303
+    assert "Not published yet" not in (await visitor.get(f"/messages/{run_id}/{message_id}")).text
     assert (await visitor.post(f"/posts/{run_id}/{message_id}", data=data)).status_code == 409
     assert "No post waits for you" in (await visitor.get("/posts")).text
     assert data["url"] in (await visitor.get(f"/messages/{run_id}/{message_id}")).text

@@ -29,8 +29,10 @@ async def show_message(request: Request, visitor: LoggedIn, run_id: Id, message_
         facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
         events = await view.list_events(page.tx, run_id, message_id)
         titles = await campaign_titles(page)
+        by_hand = [(post.run_id, post.message_id) for post in await list_open_posts(page)]
     return page.show(
         "message.html",
+        waits_for_person=(run_id, message_id) in by_hand,
         message=facts,
         address=mask_address(facts.address),
         events=events,
