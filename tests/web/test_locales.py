@@ -6,12 +6,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel.messages.pofile import read_po
 
 from notifier.domain.event import EventKind
 from notifier.domain.message import State
 from notifier.domain.purpose import Purpose
 from notifier.web.access.passwords import ROLES
-from notifier.web.console.words import LOCALES, Words, load_catalogue, pick_locale
+from notifier.web.console.words import FOLDER, LOCALES, Words, load_catalogue, pick_locale
 
 WEB = Path(__file__).parents[2] / "notifier" / "web"
 _SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*[,)]""")
@@ -19,13 +20,16 @@ _CHOSEN = [
     *(state.value for state in State),
     *(purpose.value for purpose in Purpose),
     *(f"event {kind.value}" for kind in EventKind),
-    *(f"run {state}" for state in ("waiting", "scheduled", "running", "stopped", "ended", "cancelled")),
+    *(
+        f"run {state}"
+        for state in ("draft", "waiting", "submitted", "scheduled", "running", "stopped", "ended", "cancelled")
+    ),
     *("email", "sms", "social", *ROLES),
 ]
 
 
 def _said() -> set[str]:
-    files = [*(WEB / "pages" / "console").rglob("*.html"), *(WEB / "console").glob("*.py")]
+    files = [*(WEB / "pages" / "console").rglob("*.html"), *(WEB / "console").rglob("*.py")]
     return {double or single for file in files for double, single in _SAID.findall(file.read_text())}
 
 
@@ -42,6 +46,17 @@ def test_chinese_says_everything() -> None:
 def test_translation_fills_the_same_places(locale: str) -> None:
     for message, text in load_catalogue(locale).items():
         assert _placeholders(message) == _placeholders(text), message
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_message_has_one_translation(locale: str) -> None:
+    seen: dict[str, set[str]] = {}
+    for path in (FOLDER / LOCALES[locale]).glob("*.po"):
+        with path.open("rb") as file:
+            messages = list(read_po(file))
+        for message in messages:
+            seen.setdefault(str(message.id), set()).add(str(message.string))
+    assert {message: sorted(texts) for message, texts in seen.items() if message and len(texts) > 1} == {}
 
 
 def test_english_has_words_for_what_is_chosen_by_a_value() -> None:

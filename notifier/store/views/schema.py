@@ -4,6 +4,6 @@ from notifier.store.database import Tx
 
 
 async def is_migrated(tx: Tx) -> bool:
-    """False before the first migration."""
-    found: bool = await tx.fetchval("SELECT to_regclass('notifier.messages') IS NOT NULL")
+    """False before the newest migration."""
+    found: bool = await tx.fetchval("SELECT to_regclass('notifier.notes') IS NOT NULL")
     return found

@@ -7,10 +7,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from notifier.domain.errors import InputError
+from notifier.domain.person import Role
 from notifier.store import access
 from notifier.store.database import Tx
 
-ROLES = ("viewer", "author", "approver", "operator", "admin", "auditor")
+ROLES = tuple(role.value for role in Role)
 _SHORTEST = 8
 _LONGEST = 200  # Argon2 would take more, and take its time over it
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")

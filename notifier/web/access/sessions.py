@@ -12,13 +12,12 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifier.domain.keys import Keys
+from notifier.domain.person import ACTING, RELEASING, Person, Role
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.access import User
 from notifier.store.database import Database, Tx
 from notifier.web.access.passwords import verify_password
-
-_MAY_ACT = frozenset({"author", "approver", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +29,19 @@ class Visitor:
     form_token: str = field(repr=False)
 
     @property
+    def person(self) -> Person:
+        """The user as the stages know them."""
+        return Person(name=self.user.login, user_id=self.user.id, role=Role(self.user.role))
+
+    @property
     def may_act(self) -> bool:
         """Whether they may launch, stop and fill in; viewers and auditors only look."""
-        return self.user.role in _MAY_ACT
+        return self.person.may(ACTING)
+
+    @property
+    def may_release(self) -> bool:
+        """Whether they may let out what others made."""
+        return self.person.may(RELEASING)
 
 
 class LoginNeeded(Exception):

@@ -118,6 +118,7 @@ def _render(request: Request, template: str, words: Words, bank: Bank, values: d
         visitor=visitor,
         form_token=visitor.form_token if visitor else "",
         may_act=bool(visitor and visitor.may_act),
+        may_release=bool(visitor and visitor.may_release),
         path=request.url.path,
         here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         is_demo=request.app.state.settings.demo,

@@ -17,10 +17,13 @@ FOLDER = Path(__file__).parent.parent / "locales"
 
 @cache
 def load_catalogue(locale: str) -> Mapping[str, str]:
-    """English message → the language's; messages without a translation are left out."""
-    with (FOLDER / f"{LOCALES[locale]}.po").open("rb") as file:
-        catalogue = read_po(file, locale=LOCALES[locale])
-    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    """English message → the language's, one file per room; messages without a translation are left out."""
+    said: dict[str, str] = {}
+    for path in sorted((FOLDER / LOCALES[locale]).glob("*.po")):
+        with path.open("rb") as file:
+            catalogue = read_po(file, locale=LOCALES[locale])
+        said |= {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
+    return said
 
 
 def pick_locale(*, chosen: str, accepted: str) -> str:

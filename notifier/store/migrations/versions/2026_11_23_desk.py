@@ -1,0 +1,15 @@
+"""The desk: people, releases by a second person, notes to the house, imports through the console."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "2026_11_23_desk"
+down_revision = "2026_11_23_first"
+
+
+def upgrade() -> None:
+    """Run the SQL beside this file."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    sql = Path(__file__).with_suffix(".sql").read_text()
+    op.get_bind().connection.dbapi_connection.run_async(lambda driver: driver.execute(sql))
