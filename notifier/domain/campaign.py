@@ -37,8 +37,13 @@ class Input:
     localized: bool = False  # one text per locale; then the value is a mapping
     max_length: int = 500
     choices: tuple[str, ...] = ()
+    choice_labels: Mapping[str, Localized] = field(default_factory=dict)  # as people read them; may be none
     default: object = None
     example: object = None  # used by previews, checks and the demo
+
+    def choice_called(self, choice: str) -> Localized:
+        """A choice as people read it; itself where it has no label."""
+        return self.choice_labels.get(choice) or Localized({"": choice})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ class Step:
 
     name: str
     template: str
+    title: Localized = field(default_factory=lambda: Localized({}))
     channels: tuple[Channel, ...] = ()  # every one of these the contact can get
     by: tuple[Channel, ...] = ()  # the first of these the contact can get
     accounts: tuple[str, ...] = ()  # posts, one per account
@@ -91,6 +97,11 @@ class Step:
     def is_post(self) -> bool:
         """Whether it is published by an account instead of sent to contacts."""
         return bool(self.accounts)
+
+    @property
+    def called(self) -> Localized:
+        """The step as people read it: its title, else its name."""
+        return self.title if self.title.texts else Localized({"": self.name})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +123,10 @@ class Campaign:
     def purpose_of(self, step: Step) -> Purpose | None:
         """Why a step's messages are sent: its own, service for a survey, else the campaign's; None: that of `inherits`."""
         return step.purpose or (Purpose.SERVICE if step.survey else self.purpose)
+
+    def step_called(self, name: str) -> Localized:
+        """A step of any version as people read it: its title here, else its name."""
+        return next((step.called for step in self.steps if step.name == name), Localized({"": name}))
 
     def topic_of(self, step: Step) -> str:
         """What a contact may leave without leaving the channel: the step's, feedback for a survey, else the campaign's."""

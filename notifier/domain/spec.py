@@ -58,7 +58,10 @@ def to_spec(definition: Definition) -> Spec:
         case Template():
             return {"template": shape, "files": dict(definition.files)}
         case Campaign():
-            return _convert(shape, ("inputs", "steps"), _to_pairs)
+            inputs = {
+                name: _convert(_mapping(body), ("choices",), _label_pairs) for name, body in _inputs(shape).items()
+            }
+            return _convert({**shape, "inputs": inputs} if inputs else shape, ("inputs", "steps"), _to_pairs)
         case Survey():
             questions = _mapping(shape["questions"])
             inner = {key: _convert(_mapping(body), ("choices",), _to_pairs) for key, body in questions.items()}
@@ -107,7 +110,9 @@ def template_from_spec(spec: Mapping[str, object]) -> Template:
 
 def campaign_from_spec(spec: Mapping[str, object]) -> Campaign:
     """See `from_spec`."""
-    return _read(Kind.CAMPAIGN, _convert(spec, ("inputs", "steps"), _from_pairs), read_campaign)
+    shape = _convert(spec, ("inputs", "steps"), _from_pairs)
+    inputs = {name: _convert(_mapping(body), ("choices",), _from_label_pairs) for name, body in _inputs(shape).items()}
+    return _read(Kind.CAMPAIGN, {**shape, "inputs": inputs} if inputs else shape, read_campaign)
 
 
 def spec_hash(spec: Mapping[str, object]) -> bytes:
@@ -139,6 +144,18 @@ def _to_pairs(value: object) -> object:
 
 def _from_pairs(value: object) -> object:
     return {str(key): inner for key, inner in value} if isinstance(value, list) else value
+
+
+def _label_pairs(value: object) -> object:
+    return {"labels": _to_pairs(value)} if isinstance(value, dict) else value
+
+
+def _from_label_pairs(value: object) -> object:
+    return _from_pairs(value["labels"]) if isinstance(value, dict) else value
+
+
+def _inputs(shape: Mapping[str, object]) -> dict[str, object]:
+    return _mapping(shape.get("inputs", {}))
 
 
 def _mapping(value: object) -> dict[str, object]:

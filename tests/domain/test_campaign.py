@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.domain.campaign import FEEDBACK, Campaign, Step
+from notifier.domain.campaign import FEEDBACK, Campaign, Input, InputType, Step
 from notifier.domain.purpose import Purpose
 from notifier.domain.text import Localized
 
@@ -28,3 +28,24 @@ def test_a_campaign_that_inherits_leaves_the_purpose_open() -> None:
     step = Step(name="a", template="t")
     campaign = Campaign(key="c", title=Localized({"en": "x"}), purpose=None, inherits="corrects", steps=(step,))
     assert campaign.purpose_of(step) is None
+
+
+def test_a_step_is_called_by_its_title_else_by_its_name() -> None:
+    steps = (
+        Step(name="a", template="t", title=Localized({"en": "Warn", "zh-CN": "通知"})),
+        Step(name="b", template="t"),
+    )
+    campaign = Campaign(key="c", title=Localized({"en": "x"}), purpose=Purpose.SERVICE, steps=steps)
+    said = [campaign.step_called(name).get("zh-CN", "en") for name in ("a", "b", "gone")]
+    assert said == ["通知", "b", "gone"]
+
+
+def test_a_choice_without_a_label_is_called_as_it_is_written() -> None:
+    wanted = Input(
+        name="kind",
+        type=InputType.CHOICE,
+        label=Localized({"en": "Kind"}),
+        choices=("one", "two"),
+        choice_labels={"one": Localized({"en": "The first"})},
+    )
+    assert [wanted.choice_called(choice).get("en", "en") for choice in wanted.choices] == ["The first", "two"]

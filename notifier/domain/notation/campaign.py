@@ -12,6 +12,7 @@ from notifier.domain.notation.rules import parse_rule, write_rule
 from notifier.domain.notation.template import read_purpose
 from notifier.domain.notation.values import write_duration, write_local, write_percent, write_time
 from notifier.domain.purpose import Purpose
+from notifier.domain.text import Localized
 
 REQUIRED = ("campaign", "title", "purpose", "steps")
 OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires")
@@ -21,6 +22,7 @@ SCHEDULE = ("start", "at", "zone", "repeat")
 TRAVEL = ("channels", "by", "social")
 STEP = (
     *TRAVEL,
+    "title",
     "template",
     "survey",
     "topic",
@@ -72,7 +74,7 @@ def _read_input(value: Value) -> Input:
     value.fields(INPUT_REQUIRED, INPUT_OPTIONAL)
     kind = value.child("type").choice(InputType, InputType.TEXT)
     _refuse_foreign_keys(value, kind)
-    choices = value.child("choices").texts()
+    choices, labels = _read_choices(value.child("choices"))
     if kind is InputType.CHOICE and not choices:
         value.fail(f"{value.called} is a choice without choices", "Write `choices: [a, b]`")
     return Input(
@@ -83,9 +85,18 @@ def _read_input(value: Value) -> Input:
         localized=value.child("localized").flag(default=False),
         max_length=value.child("max").whole(500, low=1, high=20_000),
         choices=choices,
+        choice_labels=labels,
         default=_plain(value.child("default")),
         example=_plain(value.child("example")),
     )
+
+
+def _read_choices(value: Value) -> tuple[tuple[str, ...], dict[str, Localized]]:
+    """`[a, b]`, or `{a: label, b: label}`."""
+    if not isinstance(value.data, dict):
+        return value.texts(), {}
+    labels = {str(item.trail[-1]): item.localized() for item in value.items(KEY)}
+    return tuple(labels), labels
 
 
 def _refuse_foreign_keys(value: Value, kind: InputType) -> None:
@@ -136,6 +147,7 @@ def _read_step(value: Value) -> Step:
         value.child("closes").fail("`closes` is for steps with a survey", "Name the `survey`, or remove it", key=True)
     return Step(
         name=str(value.trail[-1]),
+        title=value.child("title").localized(),
         template=template,
         channels=value.child("channels").choices(Channel),
         by=value.child("by").choices(Channel),
@@ -235,7 +247,11 @@ def _write_input(given: Input) -> dict[str, object]:
     if given.localized:
         found["localized"] = True
     if given.choices:
-        found["choices"] = list(given.choices)
+        found["choices"] = (
+            {choice: write_localized(label) for choice, label in given.choice_labels.items()}
+            if given.choice_labels
+            else list(given.choices)
+        )
     values = {"default": given.default, "example": given.example}
     return found | {name: value for name, value in values.items() if value is not None}
 
@@ -249,6 +265,7 @@ def _write_schedule(schedule: Schedule) -> dict[str, object]:
 
 def _write_step(step: Step) -> dict[str, object]:
     found: dict[str, object] = {
+        "title": write_localized(step.title) if step.title.texts else None,
         "channels": [channel.value for channel in step.channels],
         "by": [channel.value for channel in step.by],
         "social": list(step.accounts),

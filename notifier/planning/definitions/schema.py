@@ -193,7 +193,7 @@ def _input() -> Schema:
             "required": _FLAG,
             "localized": _FLAG,
             "max": {"type": "integer", "minimum": 1},
-            "choices": _list(_TEXT),
+            "choices": {"anyOf": [_list(_TEXT), _map(_KEY, _LOCALIZED)]},
             "default": {},
             "example": {},
         },
@@ -205,6 +205,7 @@ def _step() -> Schema:
     return _object(
         [],
         {
+            "title": _LOCALIZED,
             "channels": channels,
             "by": channels,
             "social": _list(_KEY),
