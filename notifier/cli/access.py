@@ -83,6 +83,7 @@ def show_users(as_json: AsJson = False) -> None:
 def add_key(
     name: Annotated[str, typer.Argument(help="Which system uses it.")],
     scope: Annotated[list[str], typer.Option(help=f"What it may do, repeatable: {', '.join(SCOPES)}.")] = ["read"],  # noqa: B006
+    login: Annotated[str, typer.Option("--user", metavar="LOGIN", help="The user it stands for; else a system.")] = "",
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; else never.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +95,9 @@ def add_key(
     async def work(_settings: Settings, database: Database) -> str:
         expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
         async with database.transaction() as tx:
-            return await create_api_key(tx, name=name, scopes=scope, expires_at=expires_at, team_id=TEAM)
+            return await create_api_key(
+                tx, name=name, scopes=scope, by=who(), login=login, expires_at=expires_at, team_id=TEAM
+            )
 
     token = with_rows(work)
     if as_json:

@@ -25,7 +25,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key of a bank's system; `is_live` is False once it expired or was revoked."""
+    """A key of a bank's system; `is_live` is False once it expired, was revoked, or its user was disabled."""
 
     id: int
     team_id: int
@@ -33,6 +33,8 @@ class ApiKey:
     secret_hash: bytes = field(repr=False)
     scopes: tuple[str, ...]
     is_live: bool
+    user_id: int | None = None  # whom it stands for; None: a system, no person
+    user_role: str | None = None  # what they may do now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,30 +117,38 @@ async def end_session(tx: Tx, token_hash: bytes) -> None:
 
 
 async def add_api_key(
-    tx: Tx, team_id: int, *, name: str, secret_hash: bytes, scopes: Sequence[str], expires_at: datetime | None
+    tx: Tx,
+    team_id: int,
+    *,
+    name: str,
+    secret_hash: bytes,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+    user_id: int | None = None,
 ) -> int:
-    """Keep a new API key."""
+    """Keep a new API key, of a user or of a system."""
     identity: int = await tx.fetchval(
         """
-        INSERT INTO notifier.api_keys (team_id, name, secret_hash, scopes, expires_at)
-        VALUES ($1, $2, $3, $4, $5) RETURNING id
+        INSERT INTO notifier.api_keys (team_id, name, secret_hash, scopes, expires_at, user_id)
+        VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
         """,
         team_id,
         name,
         secret_hash,
         list(scopes),
         expires_at,
+        user_id,
     )
     return identity
 
 
 async def find_api_key(tx: Tx, key_id: int) -> ApiKey | None:
-    """The key with this number, live or not; notes its use once a minute."""
+    """The key with this number, live or not, with the role its user has now."""
     row = await tx.fetchrow(
         """
-        SELECT id, team_id, name, secret_hash, scopes,
-            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS is_live
-        FROM notifier.api_keys WHERE id = $1
+        SELECT k.id, k.team_id, k.name, k.secret_hash, k.scopes, k.user_id, u.role AS user_role,
+            k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.disabled_at IS NULL AS is_live
+        FROM notifier.api_keys k LEFT JOIN notifier.users u ON u.id = k.user_id WHERE k.id = $1
         """,
         key_id,
     )

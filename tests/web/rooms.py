@@ -90,10 +90,12 @@ async def add_contacts(database: Database, settings: Settings, count: int = 3) -
             await upsert_contact(tx, 1, contact, key)
 
 
-async def key_headers(database: Database, *scopes: str) -> Mapping[str, str]:
-    """Headers of a caller with a new key."""
+async def key_headers(database: Database, *scopes: str, login: str = "") -> Mapping[str, str]:
+    """Headers of a caller with a new key, of a system or of the user with this login."""
     async with database.transaction() as tx:
-        token = await create_api_key(tx, name="core banking", scopes=scopes or ("read", "write", "send"))
+        token = await create_api_key(
+            tx, name="core banking", scopes=scopes or ("read", "write", "send"), by="test", login=login
+        )
     return {"authorization": f"Bearer {token}"}
 
 

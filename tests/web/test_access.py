@@ -192,8 +192,10 @@ async def test_login_is_taken_once(database: Database) -> None:
 
 async def test_key_opens_until_it_is_revoked_or_expires(database: Database) -> None:
     async with database.transaction() as tx:
-        token = await create_api_key(tx, name="a", scopes=["read"])
-        late = await create_api_key(tx, name="b", scopes=["read"], expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        token = await create_api_key(tx, name="a", scopes=["read"], by="test")
+        late = await create_api_key(
+            tx, name="b", scopes=["read"], by="test", expires_at=datetime.now(UTC) - timedelta(seconds=1)
+        )
         key = await find_key(tx, token)
         assert key is not None
         assert key.scopes == ("read",)
@@ -212,7 +214,7 @@ async def test_no_other_text_is_a_key(database: Database, token: str) -> None:
 async def test_key_wants_known_scopes(database: Database) -> None:
     async with database.transaction() as tx:
         with pytest.raises(InputError):
-            await create_api_key(tx, name="a", scopes=["everything"])
+            await create_api_key(tx, name="a", scopes=["everything"], by="test")
 
 
 async def test_readiness_is_down_on_any_error_of_the_database(database: Database, settings: Settings) -> None:

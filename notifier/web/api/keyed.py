@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from notifier.domain.person import ADMINISTERING, AUDITING, Person, Role
 from notifier.store import access
 from notifier.store.access import ApiKey
 from notifier.store.database import Database, Tx
@@ -42,14 +43,34 @@ def _with_scope(scope: str) -> Callable[[ApiKey], Awaitable[ApiKey]]:
     return check
 
 
+def _of_role(scope: str, roles: frozenset[Role]) -> Callable[[ApiKey], Awaitable[ApiKey]]:
+    has_scope = _with_scope(scope)
+
+    async def check(key: Annotated[ApiKey, Depends(has_scope)]) -> ApiKey:
+        if not person(key).may(roles):
+            raise Problem(403, f"wants a key of a user who is {' or '.join(sorted(roles))}")
+        return key
+
+    return check
+
+
 Reader = Annotated[ApiKey, Depends(_with_scope("read"))]
 Writer = Annotated[ApiKey, Depends(_with_scope("write"))]
 Sender = Annotated[ApiKey, Depends(_with_scope("send"))]
+Releaser = Annotated[ApiKey, Depends(_with_scope("release"))]
+AuditReader = Annotated[ApiKey, Depends(_of_role("read", AUDITING))]
+AdminReader = Annotated[ApiKey, Depends(_of_role("read", ADMINISTERING))]
+AdminWriter = Annotated[ApiKey, Depends(_of_role("write", ADMINISTERING))]
 
 
 def actor(key: ApiKey) -> str:
     """How the audit names a key."""
     return f"api-key:{key.id}"
+
+
+def person(key: ApiKey) -> Person:
+    """Who acts by this key: the user it stands for, in the role they have now; nobody for a system's key."""
+    return Person(name=actor(key), user_id=key.user_id, role=Role(key.user_role) if key.user_role else None)
 
 
 async def once(
