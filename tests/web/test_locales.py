@@ -12,6 +12,7 @@ from notifier.domain.event import EventKind
 from notifier.domain.message import State
 from notifier.domain.purpose import Purpose
 from notifier.web.access.passwords import ROLES
+from notifier.web.console.navigation import navigation
 from notifier.web.console.words import FOLDER, LOCALES, Words, load_catalogue, pick_locale
 
 WEB = Path(__file__).parents[2] / "notifier" / "web"
@@ -25,6 +26,7 @@ _CHOSEN = [
         for state in ("draft", "waiting", "submitted", "scheduled", "running", "stopped", "ended", "cancelled")
     ),
     *("email", "sms", "social", *ROLES),
+    *(entry.label for group in navigation(may_audit=True, may_administer=True, has_sandbox=True) for entry in group),
 ]
 
 

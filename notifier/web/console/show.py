@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from notifier.domain.person import ADMINISTERING, AUDITING
 from notifier.domain.template import Bank
 from notifier.domain.text import Localized
 from notifier.store.database import Database, Tx
 from notifier.web.access.sessions import Visitor
-from notifier.web.catalogue import NO_BANK, Catalogue
+from notifier.web.catalogue import DEFAULT_TEAM, NO_BANK, Catalogue
+from notifier.web.console.navigation import navigation
 from notifier.web.console.words import LOCALES, Words, pick_locale
 from notifier.web.security import asset_url
 
 LANGUAGE_COOKIE = "notifier_language"
+_SANDBOX = "sandbox"
 _PAGES = Path(__file__).parent.parent / "pages" / "console"
 STATES = (
     "delivered",
@@ -45,7 +48,7 @@ def _make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(asset=asset_url, locales=tuple(LOCALES), states=STATES)
+    environment.globals.update(asset=asset_url, locales=tuple(LOCALES), states=STATES, navigation=navigation)
     environment.filters["pretty"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2, default=str)
     return environment
 
@@ -63,13 +66,12 @@ class Page:
     bank: Bank
     words: Words
     catalogue: Catalogue
-    room: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    has_sandbox: bool = False
 
     @property
     def team_id(self) -> int:
         """The team whose things are shown."""
-        return self.visitor.user.team_id if self.visitor else 1
+        return self.visitor.user.team_id if self.visitor else DEFAULT_TEAM
 
     @property
     def locale(self) -> str:
@@ -82,7 +84,13 @@ class Page:
 
     def render(self, template: str, **values: object) -> str:
         """A template or a part of one as text."""
-        return _render(self.request, template, self.words, self.bank, {"visitor": self.visitor, **values})
+        return _render(
+            self.request,
+            template,
+            self.words,
+            self.bank,
+            {"visitor": self.visitor, "has_sandbox": self.has_sandbox, **values},
+        )
 
     def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """The finished page."""
@@ -95,9 +103,18 @@ async def open_page(request: Request, visitor: Visitor | None = None) -> AsyncIt
     database: Database = request.app.state.database
     catalogue: Catalogue = request.app.state.catalogue
     async with database.transaction() as tx:
-        bank = await catalogue.bank(tx, visitor.user.team_id if visitor else 1)
-        words = Words(_locale(request, visitor), ZoneInfo(bank.zone))
-        yield Page(request=request, tx=tx, visitor=visitor, bank=bank, words=words, catalogue=catalogue)
+        team_id = visitor.user.team_id if visitor else DEFAULT_TEAM
+        bank = await catalogue.bank(tx, team_id)
+        accounts = await catalogue.accounts(tx, team_id) if visitor else []
+        yield Page(
+            request=request,
+            tx=tx,
+            visitor=visitor,
+            bank=bank,
+            words=Words(_locale(request, visitor), ZoneInfo(bank.zone)),
+            catalogue=catalogue,
+            has_sandbox=any(account.provider == _SANDBOX for account in accounts),
+        )
 
 
 def _locale(request: Request, visitor: Visitor | None) -> str:
@@ -119,6 +136,8 @@ def _render(request: Request, template: str, words: Words, bank: Bank, values: d
         form_token=visitor.form_token if visitor else "",
         may_act=bool(visitor and visitor.may_act),
         may_release=bool(visitor and visitor.may_release),
+        may_audit=bool(visitor and visitor.person.may(AUDITING)),
+        may_administer=bool(visitor and visitor.person.may(ADMINISTERING)),
         path=request.url.path,
         here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         is_demo=request.app.state.settings.demo,
@@ -132,6 +151,7 @@ async def show_error(request: Request, status: int, detail: str) -> HTMLResponse
     words = Words(_locale(request, visitor), ZoneInfo(NO_BANK.zone))
     values = {
         "visitor": visitor,
+        "has_sandbox": False,
         "status": status,
         "phrase": HTTPStatus(status).phrase,
         "detail": detail if status != 404 else "",
