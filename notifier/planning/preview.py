@@ -1,13 +1,14 @@
 """Preview: what a campaign's messages will say, with its examples or one contact's own values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from notifier.domain.campaign import Campaign, Step
 from notifier.domain.channel import Channel, Content
 from notifier.domain.contact import Contact
 from notifier.domain.errors import InputError, NotFound
 from notifier.domain.inputs import check_value, example_inputs, read_inputs
+from notifier.domain.links import LinkKind
 from notifier.domain.notation.node import did_you_mean
 from notifier.domain.purpose import Purpose
 from notifier.domain.survey import Survey
@@ -15,7 +16,10 @@ from notifier.domain.template import Bank
 from notifier.planning.definitions.folder import Definitions
 from notifier.rendering.context import RenderContext
 from notifier.rendering.examples import example_context
-from notifier.rendering.render import compile_template
+from notifier.rendering.render import CompiledTemplate, compile_template
+from notifier.rendering.stamp import stamp_exercise
+
+_UNSIGNED = "x" * 16  # as long as a signature, so that an SMS counts the parts it will have; valid for nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,26 @@ class Preview:
     channel: Channel
     locale: str
     content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepMaterial:
+    """All that the messages of one step are made of. `site`: where links to the service's own pages seem to lead."""
+
+    step: Step
+    bank: Bank
+    template: CompiledTemplate
+    survey: Survey | None
+    purpose: Purpose
+    topic: str
+    inputs: Mapping[str, object] = field(repr=False)
+    drill: bool = False
+    site: str = ""
+
+    def locale_for(self, channel: Channel, wanted: str) -> str | None:
+        """The locale a message is rendered in for who reads `wanted`; None = it cannot be."""
+        default = self.bank.default_locale
+        return self.template.template.locale_for(channel, wanted or default, default)
 
 
 def preview_campaign(found: Definitions, key: str, wanted: Wanted) -> list[Preview]:
@@ -67,47 +91,67 @@ def _inputs(campaign: Campaign, bank: Bank, given: Mapping[str, object]) -> dict
 def _preview_step(
     found: Definitions, campaign: Campaign, step: Step, inputs: Mapping[str, object], wanted: Wanted
 ) -> Iterator[Preview]:
-    bank, template = found.bank.value, found.templates[step.template].value
-    compiled = compile_template(template, bank)
-    survey = found.surveys[step.survey].value if step.survey else None
-    contact_locale = wanted.contact.locale if wanted.contact else ""
-    for channel in _channels(step):
+    material = StepMaterial(
+        step=step,
+        bank=found.bank.value,
+        template=compile_template(found.templates[step.template].value, found.bank.value),
+        survey=found.surveys[step.survey].value if step.survey else None,
+        purpose=campaign.purpose_of(step) or Purpose.SERVICE,
+        topic=campaign.topic_of(step),
+        inputs=inputs,
+    )
+    asked = wanted.locale or (wanted.contact.locale if wanted.contact else "")
+    for channel in channels_of(step):
         if wanted.channel not in {None, channel}:
             continue
-        asked = wanted.locale or contact_locale or bank.default_locale
-        locale = template.locale_for(channel, asked, bank.default_locale)
+        locale = material.locale_for(channel, asked)
         if locale is None:
-            raise InputError("locale", f"{template.key} has no {channel} text in {asked}", "Leave it out")
-        example = example_context(template, bank, locale)
-        context = _context(example, campaign, step, survey, bank=bank, locale=locale, contact=wanted.contact)
-        context = replace(context, inputs={**example.inputs, **inputs}, values=step.values)
-        yield Preview(step=step.name, channel=channel, locale=locale, content=compiled.render(channel, locale, context))
+            raise InputError("locale", f"{step.template} has no {channel} text in {asked}", "Leave it out")
+        example = example_context(material.template.template, material.bank, locale)
+        content = preview_message(
+            replace(material, inputs={**example.inputs, **inputs}), channel, locale, contact=wanted.contact
+        )
+        yield Preview(step=step.name, channel=channel, locale=locale, content=content)
 
 
-def _channels(step: Step) -> tuple[Channel, ...]:
+def channels_of(step: Step) -> tuple[Channel, ...]:
+    """The ways its messages may travel."""
     return (Channel.SOCIAL,) if step.is_post else step.channels or step.by
 
 
-def _context(
-    example: RenderContext,
-    campaign: Campaign,
-    step: Step,
-    survey: Survey | None,
-    *,
-    bank: Bank,
-    locale: str,
-    contact: Contact | None,
-) -> RenderContext:
-    purpose = campaign.purpose_of(step) or Purpose.SERVICE
-    base = bank.website.rstrip("/")
-    opt_out = f"{base}/u/example" if purpose is Purpose.MARKETING or campaign.topic_of(step) else ""
-    links = {**example.links, "unsubscribe": opt_out, "survey": f"{base}/s/example" if survey else ""}
-    context = replace(example, purpose=purpose, step=step.name, links=links)
-    if survey is not None:
-        context = replace(context, survey=_survey_facts(survey, locale, bank.default_locale))
+def preview_message(material: StepMaterial, channel: Channel, locale: str, *, contact: Contact | None) -> Content:
+    """One message in this locale of the template, as sending would make it but for its links.
+
+    Without a contact with the template's example of one. `RenderError` names what is missing.
+    """
+    bank = material.bank
+    context = RenderContext(
+        locale=locale,
+        inputs=material.inputs,
+        values=material.step.values,
+        links={} if channel is Channel.SOCIAL else _links(material),
+        survey=_survey_facts(material.survey, locale, bank.default_locale) if material.survey else {},
+        purpose=material.purpose,
+        step=material.step.name,
+    )
     if contact is not None:
-        context = replace(context, name=contact.name, locale=contact.locale, attributes=contact.attributes)
-    return context
+        context = replace(context, name=contact.name, attributes=contact.attributes)
+    elif channel is not Channel.SOCIAL:
+        example = example_context(material.template.template, bank, locale)
+        context = replace(context, name=example.name, attributes=example.attributes)
+    content = material.template.render(channel, locale, context)
+    return stamp_exercise(content, locale) if material.drill else content
+
+
+def _links(material: StepMaterial) -> dict[str, str]:
+    base = (material.site or material.bank.website).rstrip("/")
+    links: dict[str, str] = {}
+    if material.purpose is Purpose.MARKETING or material.topic:
+        links["unsubscribe"] = f"{base}/u/{LinkKind.UNSUBSCRIBE}.preview0.example.{_UNSIGNED}"
+        links["preferences"] = f"{base}/p/{LinkKind.PREFERENCES}.preview0.example.{_UNSIGNED}"
+    if material.survey is not None:
+        links["survey"] = f"{base}/s/{LinkKind.SURVEY}.example.{_UNSIGNED}"
+    return links
 
 
 def _survey_facts(survey: Survey, locale: str, default: str) -> dict[str, object]:
