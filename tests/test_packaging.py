@@ -29,7 +29,8 @@ def test_no_file_names_a_registry(name: str) -> None:
 
 
 def test_front_end_libraries_are_pinned_exactly() -> None:
-    wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    package = json.loads((ROOT / "package.json").read_text())
+    wanted = package["dependencies"] | package["devDependencies"]
     locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
     assert wanted == {name: locked[f"node_modules/{name}"]["version"] for name in wanted}
     assert all("integrity" in entry for path, entry in locked.items() if path)
