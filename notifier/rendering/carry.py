@@ -1,16 +1,17 @@
-"""A template, a bank and the problems found, as JSON between two of our own processes."""
+"""A template, its values, its texts and its problems, as JSON between two of our own processes."""
 
 import dataclasses
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from notifier.domain.channel import Content, EmailContent, PostContent, SmsContent
 from notifier.domain.errors import Place
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Bank, Template, Variable
 from notifier.domain.text import Localized
+from notifier.rendering.context import RenderContext
 from notifier.rendering.problems import Problem, Severity
 
 _READERS = {
@@ -50,17 +51,37 @@ def from_json(case: Mapping[str, Any]) -> tuple[Template, Bank]:
     return Template(**raw), Bank(**bank)
 
 
-def problems_to_json(problems: list[Problem]) -> str:
-    """The answer of the checking process."""
-    return json.dumps([dataclasses.asdict(problem) for problem in problems])
+def problem_to_json(problem: Problem) -> dict[str, Any]:
+    """A problem for the way out of the checking process."""
+    return dataclasses.asdict(problem)
 
 
-def problems_from_json(text: bytes) -> list[Problem]:
-    """The reverse of `problems_to_json`."""
-    return [
-        Problem(place=Place(**raw.pop("place")), severity=Severity(raw.pop("severity")), **raw)
-        for raw in json.loads(text)
-    ]
+def problem_from_json(raw: Mapping[str, Any]) -> Problem:
+    """The reverse of `problem_to_json`."""
+    place, severity = Place(**raw["place"]), Severity(raw["severity"])
+    return Problem(place=place, severity=severity, text=raw["text"], remedy=raw["remedy"])
+
+
+def context_to_json(context: RenderContext) -> dict[str, Any]:
+    """The values of one message."""
+    return {field.name: _plain(getattr(context, field.name)) for field in dataclasses.fields(context)}
+
+
+def context_from_json(raw: Mapping[str, Any]) -> RenderContext:
+    """The reverse of `context_to_json`."""
+    values: dict[str, Any] = {name: _lively(value) for name, value in raw.items()}
+    return RenderContext(**values | {"purpose": Purpose(values["purpose"])})
+
+
+def content_to_json(content: Content) -> dict[str, Any]:
+    """A rendered text with the name of its kind."""
+    return {"kind": type(content).__name__, **dataclasses.asdict(content)}
+
+
+def content_from_json(raw: Mapping[str, Any]) -> Content:
+    """The reverse of `content_to_json`."""
+    kinds: dict[str, Callable[..., Content]] = {kind.__name__: kind for kind in (EmailContent, SmsContent, PostContent)}
+    return kinds[raw["kind"]](**{name: value for name, value in raw.items() if name != "kind"})
 
 
 def _fields(value: Template | Bank) -> dict[str, Any]:

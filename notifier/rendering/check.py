@@ -1,16 +1,15 @@
 """Finds what is wrong with a template before anybody gets it."""
 
-import json
+import html
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
-from notifier.domain.channel import Channel, SmsContent
+from notifier.domain.channel import Channel, Content, EmailContent, SmsContent
 from notifier.domain.errors import DefinitionError, Place, RenderError
+from notifier.domain.notation.bank import in_domains
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Bank, Template
-from notifier.rendering.carry import problems_from_json, to_json
 from notifier.rendering.context import BANK_FACTS, CONTACT_FACTS, LINKS, MESSAGE_FACTS, SURVEY_FACTS
 from notifier.rendering.examples import example_context
 from notifier.rendering.problems import Problem, Severity, place, sources
@@ -33,13 +32,17 @@ _GIVEN = {
 } | {"greeting", "survey"}
 _DECLARABLE = ("inputs.", "contact.attributes.", "contact.name", "survey.")
 _OWN_MARKUP = re.compile(r"<\s*(script|link|iframe|object|embed|base|form)\b|@import\b|\bon[a-z]+\s*=", re.IGNORECASE)
+_LINK = re.compile(r"""<a\b[^>]*\bhref\s*=\s*["'](https?:[^"']+)""", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://[^\s<>\"'（）【】，。；、]+", re.IGNORECASE)
+_PICTURE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
 _OPEN_HTTP = re.compile(r"""(?:src|href)\s*=\s*["']http://""", re.IGNORECASE)
 
 
 def check_template(template: Template, bank: Bank) -> list[Problem]:
     """Every problem of a template, errors first; renders all its texts with the examples.
 
-    Runs the template in this process: use `check_in_subprocess` for one nobody has seen yet.
+    Runs the template in this process: use `bounded.check_in_subprocess` for one nobody has seen yet.
     """
     syntax = check_syntax(template)
     problems = list(syntax.problems)
@@ -51,27 +54,6 @@ def check_template(template: Template, bank: Bank) -> list[Problem]:
         problems += _check_rendering(template, bank)
     distinct = dict.fromkeys(problems)
     return sorted(distinct, key=lambda problem: problem.severity is Severity.REMARK)
-
-
-def check_in_subprocess(template: Template, bank: Bank, *, timeout_s: float = 2, memory_mb: int = 512) -> list[Problem]:
-    """The same in a process that may use so much processor time and memory; one that needs more is refused.
-
-    Blocks for about half a second; in a coroutine call it in a thread.
-    """
-    limits = f"{timeout_s:g} s or {memory_mb} MB"
-    refused = Problem(
-        place=Place(file=f"templates/{template.key}"),
-        text=f"takes more than {limits} to render its examples",
-        remedy="Make its loops and texts smaller",
-    )
-    call = json.dumps({"timeout_s": timeout_s, "memory_mb": memory_mb, "case": to_json(template, bank)})
-    command = [sys.executable, "-m", "notifier.rendering.check_process"]
-    try:
-        # The child limits itself; this limit is the net below it and leaves room for a slow start.
-        done = subprocess.run(command, input=call.encode(), capture_output=True, timeout=timeout_s + 8, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        return [refused]
-    return problems_from_json(done.stdout) if done.returncode == 0 else [refused]
 
 
 def _check_files(template: Template) -> Iterator[Problem]:
@@ -93,9 +75,9 @@ def _check_files(template: Template) -> Iterator[Problem]:
                 remedy=f"Add it under subject: {{{locale}: …}}",
             )
     for name in sorted(template.files):
-        html = name.removesuffix(".txt") + ".html"
-        if name.startswith("email.") and name.endswith(".txt") and html not in template.files:
-            yield Problem(place=place(template, name), text="has no HTML beside it", remedy=f"Add {html}")
+        beside = name.removesuffix(".txt") + ".html"
+        if name.startswith("email.") and name.endswith(".txt") and beside not in template.files:
+            yield Problem(place=place(template, name), text="has no HTML beside it", remedy=f"Add {beside}")
 
 
 def _check_markup(template: Template) -> Iterator[Problem]:
@@ -185,6 +167,8 @@ def _check_one(compiled: CompiledTemplate, channel: Channel, locale: str, *, spa
             remedy="Ask with `if` first or give a default" if sparse else "Correct the example or the text",
         )
         return
+    if not sparse:
+        yield from _advise(content, where, compiled.bank)
     if isinstance(content, SmsContent) and content.parts > MAX_SMS_PARTS_ADVISED and not sparse:
         count = count_parts(content.text)
         yield Problem(
@@ -193,3 +177,33 @@ def _check_one(compiled: CompiledTemplate, channel: Channel, locale: str, *, spa
             remedy=f"At most {MAX_SMS_PARTS_ADVISED} are advised",
             severity=Severity.REMARK,
         )
+
+
+def _advise(content: Content, where: Place, bank: Bank) -> Iterator[Problem]:
+    """What readers would stumble over: a picture without words, a link to somebody else's site."""
+    text = content.html if isinstance(content, EmailContent) else content.text
+    addresses = _LINK.findall(text) if isinstance(content, EmailContent) else _ADDRESS.findall(text)
+    for address in dict.fromkeys(html.unescape(address) for address in addresses):
+        if not in_domains(address, bank.link_domains):
+            yield Problem(
+                place=where,
+                text=f"links to {_host(address)}, which is not among the bank's link domains",
+                remedy=f"Link to {', '.join(bank.link_domains)}, or add the domain in bank.yaml",
+                severity=Severity.REMARK,
+            )
+    if isinstance(content, EmailContent):
+        for picture in dict.fromkeys(_PICTURE.findall(content.html)):
+            if not _ALT.search(picture):
+                yield Problem(
+                    place=where,
+                    text=f"has a picture without words: {picture[:60]}",
+                    remedy='Write alt="…" for who cannot see it, alt="" where it only decorates',
+                    severity=Severity.REMARK,
+                )
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or "nowhere"
+    except ValueError:
+        return "nowhere"

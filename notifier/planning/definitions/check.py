@@ -12,7 +12,7 @@ from notifier.domain.template import Bank, Template
 from notifier.planning.definitions.folder import Definitions, Entry, Reading, read_folder
 from notifier.planning.definitions.references import check_references
 from notifier.providers.registry import check_account
-from notifier.rendering.check import check_in_subprocess
+from notifier.rendering.bounded import check_in_subprocess
 from notifier.rendering.problems import Problem, Severity
 
 TemplateCheck = Callable[[Template, Bank], list[Problem]]
