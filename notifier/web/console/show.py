@@ -31,6 +31,7 @@ STATES = (
     "accepted",
     "sending",
     "queued",
+    "to-post",
     "uncertain",
     "bounced",
     "failed",
@@ -126,23 +127,28 @@ def _render(request: Request, template: str, words: Words, bank: Bank, values: d
     def say(text: Localized) -> str:
         return text.get(words.locale, bank.default_locale)
 
-    visitor: Visitor | None = values.pop("visitor", None)
-    return _ENVIRONMENT.get_template(template).render(
-        t=words,
-        say=say,
-        bank=bank,
-        locale=words.locale,
-        visitor=visitor,
-        form_token=visitor.form_token if visitor else "",
-        may_act=bool(visitor and visitor.may_act),
-        may_release=bool(visitor and visitor.may_release),
-        may_audit=bool(visitor and visitor.person.may(AUDITING)),
-        may_administer=bool(visitor and visitor.person.may(ADMINISTERING)),
-        path=request.url.path,
-        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-        is_demo=request.app.state.settings.demo,
-        **values,
-    )
+    visitor: Visitor | None = values.get("visitor")
+    given = {
+        "t": words,
+        "say": say,
+        "bank": bank,
+        "locale": words.locale,
+        "form_token": visitor.form_token if visitor else "",
+        "path": request.url.path,
+        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "done": request.query_params.get("done", ""),
+        "is_demo": request.app.state.settings.demo,
+    }
+    return _ENVIRONMENT.get_template(template).render({**given, **_permits(visitor), **values})
+
+
+def _permits(visitor: Visitor | None) -> dict[str, bool]:
+    return {
+        "may_act": bool(visitor and visitor.may_act),
+        "may_release": bool(visitor and visitor.may_release),
+        "may_audit": bool(visitor and visitor.person.may(AUDITING)),
+        "may_administer": bool(visitor and visitor.person.may(ADMINISTERING)),
+    }
 
 
 async def show_error(request: Request, status: int, detail: str) -> HTMLResponse:
