@@ -29,7 +29,7 @@ BANK_TEXTS = (
 BANK_REQUIRED = (*BANK_TEXTS, "hotline", "website", "sender_email", "reply_to", "link_domains")
 BANK_OPTIONAL = ("default_locale", "locales", "zone", "region", "logo", "accent", "emergency_overrides_opt_out")
 ACCOUNT_REQUIRED = ("account", "title", "channel", "provider")
-ACCOUNT_OPTIONAL = ("sender", "order", "settings", "secrets")
+ACCOUNT_OPTIONAL = ("sender", "order", "cost_per_part", "currency", "per_second", "settings", "secrets")
 
 EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{1,62}")
 DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}")
@@ -37,6 +37,10 @@ WEBSITE = re.compile(r"https?://[^\s\"'<>]+")
 ACCENT = re.compile(r"#[0-9a-fA-F]{6}")
 LOGO = re.compile(r"https://[^\s\"'<>]+|data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+CURRENCY = re.compile(r"[A-Z]{3}")
+HIGHEST_COST = 1_000
+FASTEST = 100_000
+SLOWEST = 0.001
 
 
 def read_bank(root: Value) -> Bank:
@@ -155,6 +159,8 @@ def read_account(root: Value) -> Account:
     """`campaigns/accounts/KEY.yaml`."""
     root.fields(ACCOUNT_REQUIRED, ACCOUNT_OPTIONAL)
     settings = root.child("settings")
+    cost, currency = _read_cost(root)
+    rate = root.child("per_second")
     return Account(
         key=root.child("account").key(),
         title=root.child("title").localized(),
@@ -162,8 +168,26 @@ def read_account(root: Value) -> Account:
         provider=root.child("provider").key(),
         sender=root.child("sender").text(),
         order=root.child("order").whole(100, low=0, high=100_000),
+        cost_per_part=cost,
+        currency=currency,
+        per_second=rate.number(1, low=SLOWEST, high=FASTEST) if rate.given else None,
         settings={str(item.trail[-1]): item.data for item in settings.items(NAME)},
         secrets={str(item.trail[-1]): _read_secret(item) for item in root.child("secrets").items(NAME)},
+    )
+
+
+def _read_cost(root: Value) -> tuple[float | None, str]:
+    """What one part of an SMS costs, and in which currency: both or neither."""
+    cost, currency = root.child("cost_per_part"), root.child("currency")
+    if cost.given and root.child("channel").data != Channel.SMS.value:
+        cost.fail("only an SMS has parts that are billed", "Remove `cost_per_part`", key=True)
+    if cost.given and not currency.given:
+        cost.fail("a cost wants its currency", "Write it beside, such as `currency: CNY`", key=True)
+    if currency.given and not cost.given:
+        currency.fail("a currency alone says nothing", "Write `cost_per_part` beside it", key=True)
+    return (
+        cost.number(0, low=0, high=HIGHEST_COST) if cost.given else None,
+        currency.text(pattern=CURRENCY, like="the three capital letters of a currency, such as CNY"),
     )
 
 
@@ -203,7 +227,13 @@ def write_account(account: Account) -> dict[str, object]:
         "settings": dict(account.settings),
         "secrets": {name: {"env": secret.env} for name, secret in account.secrets.items()},
     }
-    return found | ({"sender": account.sender} if account.sender else {})
+    optional = {
+        "sender": account.sender or None,
+        "cost_per_part": account.cost_per_part,
+        "currency": account.currency or None,
+        "per_second": account.per_second,
+    }
+    return found | {name: value for name, value in optional.items() if value is not None}
 
 
 def write_localized(text: Localized) -> object:

@@ -122,6 +122,9 @@ def _account() -> Schema:
             "provider": _KEY,
             "sender": _TEXT,
             "order": {"type": "integer", "minimum": 0},
+            "cost_per_part": {"type": "number", "minimum": 0, "maximum": bank.HIGHEST_COST},
+            "currency": {"type": "string", "pattern": f"^{bank.CURRENCY.pattern}$"},
+            "per_second": {"type": "number", "minimum": bank.SLOWEST, "maximum": bank.FASTEST},
             "settings": _map(_NAME, {}),
             "secrets": _map(_NAME, secret),
         },
@@ -196,6 +199,7 @@ def _input() -> Schema:
             "choices": {"anyOf": [_list(_TEXT), _map(_KEY, _LOCALIZED)]},
             "default": {},
             "example": {},
+            "suggestions": _list({}),
         },
     )
 

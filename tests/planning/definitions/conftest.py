@@ -24,7 +24,10 @@ reply_to: help@riverside-bank.example
 link_domains: [riverside-bank.example]
 """
 ACCOUNTS = {
-    "sms": "account: sms\ntitle: SMS\nchannel: sms\nprovider: sandbox\n",
+    "sms": (
+        "account: sms\ntitle: SMS\nchannel: sms\nprovider: sandbox\n"
+        "cost_per_part: 0.045\ncurrency: CNY\nper_second: 20\n"
+    ),
     "wall": "account: wall\ntitle: Wall\nchannel: social\nprovider: sandbox\norder: 10\n",
 }
 SURVEY = """\
