@@ -1,6 +1,7 @@
 """Commands for definition files: begin, check, apply, and help an editor."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from notifier.store.database import Database
 
 _PANEL = "Definitions"
 _SHOWN_LINES = 40
-_SIGNS = {"added": "+", "changed": "~", "retired": "-"}
+_SIGNS = {"added": "+", "changed": "~", "retired": "-", "taken-back": "<", "kept": "="}
 Folder = Annotated[
     Path | None,
     typer.Argument(
@@ -29,6 +30,16 @@ Folder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What `apply` was told."""
+
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    take_back: bool
 
 
 def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if missing.")]) -> None:
@@ -113,50 +124,57 @@ def apply(
     directory: Folder = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference, change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Also where the console edits it by now: the files win again.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take a folder of definitions into use: prints the difference, asks, then stores new versions.
 
     What did not change gets no new version, so applying twice does nothing. Runs that exist keep the versions they
-    were launched with. What its file no longer defines is retired, never deleted.
+    were launched with. What its file no longer defines is retired, never deleted. What somebody took over in the
+    console is left alone, and said to be.
 
     - `notifier apply bank --dry-run` shows what would change
 
     - `notifier apply bank --yes` in a pipeline
+
+    - `notifier apply bank --take-back` after the console's words were exported into the files
     """
     root = _root(directory)
     with working("checking …"):
         found = check_folder(root).require()
-    differences = with_rows(lambda settings, database: _apply(settings, database, found, (dry_run, yes, as_json)))
+    told = _Told(dry_run=dry_run, yes=yes, as_json=as_json, take_back=take_back)
+    differences = with_rows(lambda settings, database: _apply(settings, database, found, told))
     if as_json:
         acts = [{"act": one.change.act, "kind": one.change.kind, "key": one.change.key} for one in differences]
         say_json({"changes": acts, "applied": not dry_run})
 
 
-async def _apply(
-    _settings: Settings, database: Database, found: Definitions, told: tuple[bool, bool, bool]
-) -> list[Difference]:
-    dry_run, yes, as_json = told
-    differences = await find_differences(database, found)
-    if not as_json:
-        _say_differences(differences)
-    if differences and not dry_run:
-        confirm(f"Apply {len(differences)} changes?", yes=yes)
-        await apply_definitions(database, found)
-        note(f"Applied {len(differences)} changes.")
+async def _apply(_settings: Settings, database: Database, found: Definitions, told: _Told) -> list[Difference]:
+    differences = await find_differences(database, found, take_back=told.take_back)
+    count = sum(one.change.does_something for one in differences)
+    if not told.as_json:
+        _say_differences(differences, count)
+    if count and not told.dry_run:
+        confirm(f"Apply {count} changes?", yes=told.yes)
+        await apply_definitions(database, found, take_back=told.take_back)
+        note(f"Applied {count} changes.")
     return differences
 
 
-def _say_differences(differences: list[Difference]) -> None:
-    if not differences:
-        say("Nothing to change.")
+def _say_differences(differences: list[Difference], count: int) -> None:
     for one in differences:
         change = one.change
-        say(f"{_SIGNS[change.act]} {change.act:8}{change.kind:9} {change.key}  ({change.file})")
+        say(f"{_SIGNS[change.act]} {change.act:7} {change.kind:9} {change.key}  ({change.file})")
+        if change.act == "kept":
+            say("    remark: edited in the console; left as it is there. `--take-back` lets the file win")
         for line in one.lines[:_SHOWN_LINES]:
             say(f"    {line}")
         if len(one.lines) > _SHOWN_LINES:
             say(f"    … {len(one.lines) - _SHOWN_LINES} more lines")
+    if not count:
+        say("Nothing to change.")
 
 
 def schema(

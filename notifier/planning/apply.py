@@ -1,4 +1,7 @@
-"""Apply: the definitions of a folder become new versions, only where something changed."""
+"""Apply: the definitions of a folder become new versions, only where something changed.
+
+What was taken over in the console stays as it is there, until a folder takes it back.
+"""
 
 from dataclasses import dataclass
 
@@ -13,27 +16,37 @@ class Change:
 
     kind: str
     key: str
-    act: str  # "added", "changed", "retired"
+    act: str  # "added", "changed", "retired", "taken-back", "kept": nothing was done, the console manages it
     file: str
+
+    @property
+    def does_something(self) -> bool:
+        """Whether a new version is stored or a definition retired."""
+        return self.act != "kept"
 
 
 async def apply_definitions(
-    database: Database, found: Definitions, *, team_id: int = 1, dry: bool = False
+    database: Database, found: Definitions, *, team_id: int = 1, dry: bool = False, take_back: bool = False
 ) -> list[Change]:
-    """Store every definition that is new or differs, retire what its file no longer defines. Idempotent."""
+    """Store every definition that is new or differs, retire what its file no longer defines. Idempotent.
+
+    A definition whose newest version was made in the console is kept, and said to be; with `take_back` the
+    folder's becomes the newest again, and its file manages it.
+    """
     wanted = {(entry.kind.value, entry.key): entry for entry in found.entries()}
     changes = []
     async with database.transaction() as tx:
         await stored.lock_definitions(tx, team_id)
         latest = {(old.kind, old.key): old for old in await stored.list_latest(tx, team_id)}
         for (kind, key), entry in sorted(wanted.items()):
-            digest, old = entry.hash, latest.get((kind, key))
-            if old is not None and old.hash == digest:
+            act = _decide(latest.get((kind, key)), entry.hash, take_back=take_back)
+            if not act:
                 continue
-            changes.append(Change(kind=kind, key=key, act="changed" if old else "added", file=entry.file))
-            if not dry:
+            change = Change(kind=kind, key=key, act=act, file=entry.file)
+            changes.append(change)
+            if change.does_something and not dry:
                 await stored.add_version(
-                    tx, team_id, kind=kind, key=key, digest=digest, spec=entry.spec, file=entry.file
+                    tx, team_id, kind=kind, key=key, digest=entry.hash, spec=entry.spec, file=entry.file
                 )
         for (kind, key), old in sorted(latest.items()):
             if (kind, key) not in wanted and old.file:
@@ -41,3 +54,14 @@ async def apply_definitions(
                 if not dry:
                     await stored.retire(tx, team_id, kind, key)
     return changes
+
+
+def _decide(old: stored.Definition | None, digest: bytes, *, take_back: bool) -> str:
+    """What becomes of one definition of the folder; empty where nothing differs."""
+    if old is None:
+        return "added"
+    if not old.file and take_back:
+        return "taken-back"
+    if old.hash == digest:
+        return ""
+    return "changed" if old.file else "kept"

@@ -19,32 +19,35 @@ from notifier.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One definition that an apply would change; `lines` as `diff -u` shows them, for changed ones only."""
+    """One definition where folder and store differ; `lines` as `diff -u` shows them, where both have it."""
 
     change: Change
     lines: tuple[str, ...]
 
 
-async def find_differences(database: Database, found: Definitions, *, team_id: int = 1) -> list[Difference]:
+async def find_differences(
+    database: Database, found: Definitions, *, team_id: int = 1, take_back: bool = False
+) -> list[Difference]:
     """What `apply_definitions` would do; nothing is written."""
-    changes = await apply_definitions(database, found, team_id=team_id, dry=True)
+    changes = await apply_definitions(database, found, team_id=team_id, dry=True, take_back=take_back)
     if not changes:
         return []
     async with database.transaction() as tx:
         latest = {(old.kind, old.key): old.spec for old in await stored.list_latest(tx, team_id)}
     wanted = {(entry.kind.value, entry.key): entry.spec for entry in found.entries()}
     return [
-        Difference(change=change, lines=_compare(change, latest, wanted) if change.act == "changed" else ())
+        Difference(change=change, lines=_compare(change, latest, wanted) if change.act in _IN_BOTH else ())
         for change in changes
     ]
 
 
+_IN_BOTH = {"changed", "taken-back", "kept"}
 _Specs = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def _compare(change: Change, latest: _Specs, wanted: _Specs) -> tuple[str, ...]:
     at = (change.kind, change.key)
-    old, new = _texts(change.kind, latest[at]), _texts(change.kind, wanted[at])
+    old, new = spec_texts(change.kind, latest[at]), spec_texts(change.kind, wanted[at])
     lines: list[str] = []
     for name in sorted(old.keys() | new.keys()):
         label = f"{change.file} {name}".strip()
@@ -53,7 +56,7 @@ def _compare(change: Change, latest: _Specs, wanted: _Specs) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _texts(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
+def spec_texts(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
     """The definition's texts by name: "" is its YAML, the others are a template's files."""
     try:
         definition = from_spec(Kind(kind), spec)

@@ -8,6 +8,7 @@ import pytest
 from notifier.domain.errors import NotFound
 from notifier.planning.apply import Change, apply_definitions
 from notifier.planning.definitions.folder import load_definitions
+from notifier.planning.difference import find_differences
 from notifier.store import definitions as stored
 from notifier.store.database import Database
 from tests.builders import campaign, define, fetch, write_folder
@@ -65,3 +66,45 @@ async def test_two_applies_at_once_make_each_version_once(database: Database, tm
     changes = await asyncio.gather(*(apply_definitions(database, found) for _ in range(3)))
     assert sorted(len(one) > 0 for one in changes) == [False, False, True]
     assert {row for (row,) in await fetch(database, "SELECT version FROM notifier.definitions")} == {1}
+
+
+async def _take_over(database: Database, folder: Path) -> None:
+    await define(database, folder, campaign())
+    async with database.transaction() as tx:
+        old = await stored.find_latest(tx, 1, "template", "note")
+        spec = {**old.spec, "files": {**old.spec["files"], "sms.en.txt": "the console's"}}
+        await stored.add_version(tx, 1, kind="template", key="note", digest=b"x", spec=spec, file="")
+
+
+async def test_what_the_console_took_over_is_left_alone_and_said_to_be(database: Database, tmp_path: Path) -> None:
+    await _take_over(database, tmp_path)
+    assert _acts(await define(database, tmp_path, campaign())) == {("kept", "template", "note")}
+    async with database.transaction() as tx:
+        assert (await stored.find_latest(tx, 1, "template", "note")).version == 2
+    (one,) = await find_differences(database, load_definitions(tmp_path))
+    assert one.change.act == "kept"
+    assert "-the console's" in one.lines
+
+
+async def test_files_take_back_what_the_console_took_over(database: Database, tmp_path: Path) -> None:
+    await _take_over(database, tmp_path)
+    found = load_definitions(tmp_path)
+    assert _acts(await apply_definitions(database, found, take_back=True)) == {("taken-back", "template", "note")}
+    async with database.transaction() as tx:
+        newest = await stored.find_latest(tx, 1, "template", "note")
+    assert (newest.version, newest.file, newest.hash) == (
+        3,
+        "templates/note/template.yaml",
+        found.templates["note"].hash,
+    )
+    assert await apply_definitions(database, found, take_back=True) == []
+
+
+async def test_files_take_back_what_the_console_did_not_change(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, campaign())
+    async with database.transaction() as tx:
+        old = await stored.find_latest(tx, 1, "template", "note")
+        await stored.add_version(tx, 1, kind="template", key="note", digest=old.hash, spec=old.spec, file="")
+    found = load_definitions(tmp_path)
+    assert await apply_definitions(database, found) == []
+    assert _acts(await apply_definitions(database, found, take_back=True)) == {("taken-back", "template", "note")}
