@@ -40,6 +40,7 @@ class Input:
     choice_labels: Mapping[str, Localized] = field(default_factory=dict)  # as people read them; may be none
     default: object = None
     example: object = None  # used by previews, checks and the demo
+    suggestions: tuple[object, ...] = ()  # values a form offers at a click, each as the input takes it
 
     def choice_called(self, choice: str) -> Localized:
         """A choice as people read it; itself where it has no label."""

@@ -48,3 +48,16 @@ def test_choices_without_words_stay_a_plain_list() -> None:
 def test_a_choice_that_is_no_key_is_told() -> None:
     _, errors = _read(inputs={"kind": {"type": "choice", "label": "Kind", "choices": {"Not A Key": "x"}}})
     assert any("cannot be a name" in error for error in errors)
+
+
+def test_suggestions_come_back_as_they_were_written() -> None:
+    suggestions = [{"en": "later today", "zh-CN": "今日内"}, {"en": "not known yet", "zh-CN": "待定"}]
+    reopens = {"type": "text", "localized": True, "label": "Reopens", "suggestions": suggestions}
+    campaign, errors = _read(inputs={"reopens": reopens})
+    assert (errors, campaign.inputs["reopens"].suggestions) == ([], tuple(suggestions))
+    assert campaign_from_spec(json.loads(canonical_json(to_spec(campaign)))) == campaign
+
+
+def test_an_empty_list_of_suggestions_is_told() -> None:
+    _, errors = _read(inputs={"word": {"type": "text", "label": "Word", "suggestions": []}})
+    assert any("suggestions` is an empty list" in error for error in errors)

@@ -17,7 +17,7 @@ from notifier.domain.text import Localized
 REQUIRED = ("campaign", "title", "purpose", "steps")
 OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires")
 INPUT_REQUIRED = ("type", "label")
-INPUT_OPTIONAL = ("required", "localized", "max", "choices", "default", "example")
+INPUT_OPTIONAL = ("required", "localized", "max", "choices", "default", "example", "suggestions")
 SCHEDULE = ("start", "at", "zone", "repeat")
 TRAVEL = ("channels", "by", "social")
 STEP = (
@@ -88,7 +88,15 @@ def _read_input(value: Value) -> Input:
         choice_labels=labels,
         default=_plain(value.child("default")),
         example=_plain(value.child("example")),
+        suggestions=_read_suggestions(value.child("suggestions")),
     )
+
+
+def _read_suggestions(value: Value) -> tuple[object, ...]:
+    found = tuple(_plain(item) for item in value)
+    if value.given and isinstance(value.data, list) and not found:
+        value.fail(f"{value.called} is an empty list", "Write at least one, or remove the key")
+    return found
 
 
 def _read_choices(value: Value) -> tuple[tuple[str, ...], dict[str, Localized]]:
@@ -252,6 +260,8 @@ def _write_input(given: Input) -> dict[str, object]:
             if given.choice_labels
             else list(given.choices)
         )
+    if given.suggestions:
+        found["suggestions"] = list(given.suggestions)
     values = {"default": given.default, "example": given.example}
     return found | {name: value for name, value in values.items() if value is not None}
 

@@ -114,14 +114,17 @@ class _CampaignCheck:
 
     def _input(self, name: str, given: Input) -> None:
         for key, value in (("default", given.default), ("example", given.example)):
-            if value is None:
-                continue
-            try:
-                check_value(given, value, self.bank)
-            except InputError as error:
-                field = error.field.removeprefix(name).lstrip(".")
-                trail = ("inputs", name, key, field) if field else ("inputs", name, key)
-                self.fail(trail, f"the {key} of `{error.field}` {error.problem}", error.remedy)
+            if value is not None:
+                self._input_value(given, value, key, ("inputs", name, key))
+        for index, value in enumerate(given.suggestions):
+            self._input_value(given, value, "suggestion", ("inputs", name, "suggestions", index))
+
+    def _input_value(self, given: Input, value: object, what: str, at: Trail) -> None:
+        try:
+            check_value(given, value, self.bank)
+        except InputError as error:
+            field = error.field.removeprefix(given.name).lstrip(".")
+            self.fail((*at, field) if field else at, f"the {what} of `{error.field}` {error.problem}", error.remedy)
 
     def _step(self, step: Step, at: Trail) -> None:
         purpose = self.campaign.purpose_of(step)
