@@ -1,22 +1,30 @@
 """Photographs of every page of a running demo: both languages, light and dark, laptop and phone.
 
-notifier demo &  python -m benchmarks.screenshots --out shots
+notifier demo &  python -m benchmarks.screenshots --out shots --only '/runs/*'
 """
 
 import argparse
 import asyncio
+import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Literal
 
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, StorageState, ViewportSize, async_playwright
 
+from benchmarks.pages import Crawl, page_routes
 from notifier.web.access.demo import DEMO_LOGINS
+from notifier.web.console.routes import router
+from notifier.web.console.show import LANGUAGE_COOKIE
+from notifier.web.console.words import LOCALES
 
 CHROMIUM = "/usr/bin/chromium"
-_QUIET = (
+QUIET = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -25,16 +33,37 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+Scheme = Literal["light", "dark"]
 SIZES: dict[str, ViewportSize] = {"1440": {"width": 1440, "height": 900}, "360": {"width": 360, "height": 740}}
-_PAGES = ("/", "/campaigns", "/runs", "/surveys", "/posts", "/sandbox/phone", "/sandbox/mailbox", "/sandbox/wall")
-_KINDS = ("/campaigns/", "/runs/", "/surveys/", "/messages/")
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+_PATIENCE_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dress:
+    """How a page is looked at."""
+
+    locale: str
+    scheme: Scheme
+    size: str
+
+    @property
+    def name(self) -> str:
+        """As the file's name says it."""
+        return f"{self.locale}.{self.scheme}.{self.size}"
+
+
+def dresses() -> Iterator[Dress]:
+    """All eight."""
+    for locale, scheme, size in product(LOCALES, SCHEMES, SIZES):
+        yield Dress(locale=locale, scheme=scheme, size=size)
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, which asks nothing of the network."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         try:
             yield browser
         finally:
@@ -42,8 +71,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 async def log_in(page: Page, url: str) -> None:
-    """As the demo's author."""
-    login, password, *_ = DEMO_LOGINS[0]
+    """As the one of the demo who may see most."""
+    login, password, *_ = next((known for known in DEMO_LOGINS if known[3] == "admin"), DEMO_LOGINS[-1])
     await page.goto(f"{url}/login")
     await page.fill("input[name=login]", login)
     await page.fill("input[name=password]", password)
@@ -51,37 +80,47 @@ async def log_in(page: Page, url: str) -> None:
     await page.wait_for_url(f"{url}/")
 
 
-async def photograph(url: str, out: Path) -> int:
+async def photograph(url: str, out: Path, only: Sequence[str], worn: Sequence[Dress]) -> int:
     """Every page in every dress; returns how many pictures were taken."""
-    taken = 0
     async with chromium() as browser:
-        for size, viewport in SIZES.items():
-            for locale in ("zh-CN", "en"):
-                for scheme in ("light", "dark"):
-                    context = await browser.new_context(viewport=viewport, color_scheme=scheme)
-                    page = await context.new_page()
-                    await log_in(page, url)
-                    await page.click(f"button[name=locale][value={locale}]")
-                    for path in await _paths(page, url):
-                        await page.goto(url + path, wait_until="load")
-                        name = path.strip("/").replace("/", "-") or "overview"
-                        await page.screenshot(path=out / f"{name}.{locale}.{scheme}.{size}.png", full_page=True)
-                        taken += 1
-                    await context.close()
-    return taken
+        paths, state = await _find(browser, url, only)
+        for dress in worn:
+            for path in paths:
+                context = await _dressed(browser, url, dress, None if path == "/login" else state)
+                await _shoot(context, url + path, out / f"{_name(path)}.{dress.name}.png")
+                await context.close()
+    return len(paths) * len(worn)
 
 
-async def _paths(page: Page, url: str) -> list[str]:
-    """The fixed pages and the first of each kind that they link to."""
-    found = list(_PAGES)
-    for path in (*_PAGES, "/runs"):
-        await page.goto(url + path)
-        links = await page.eval_on_selector_all("a[href]", "all => all.map(one => one.getAttribute('href'))")
-        for kind in _KINDS:
-            first = next((urlsplit(link).path for link in links if link.startswith(kind)), "")
-            if first and not any(known.startswith(kind) for known in found):
-                found.append(first)
-    return found
+async def _find(browser: Browser, url: str, only: Sequence[str]) -> tuple[list[str], StorageState]:
+    context = await browser.new_context(viewport=SIZES["1440"])
+    page = await context.new_page()
+    await log_in(page, url)
+    crawl = Crawl(url, page_routes(router))
+    paths = ["/login", *await crawl.follow(page)]
+    sys.stdout.write(f"{len(paths)} pages; no link leads to {', '.join(sorted(crawl.missed(paths))) or 'no route'}\n")
+    state = await context.storage_state()
+    await context.close()
+    return [path for path in paths if not only or any(fnmatch(path, pattern) for pattern in only)], state
+
+
+async def _dressed(browser: Browser, url: str, dress: Dress, state: StorageState | None) -> BrowserContext:
+    context = await browser.new_context(
+        viewport=SIZES[dress.size], color_scheme=dress.scheme, locale=dress.locale, storage_state=state
+    )
+    context.set_default_timeout(_PATIENCE_MS)
+    await context.add_cookies([{"name": LANGUAGE_COOKIE, "value": dress.locale, "url": url}])
+    return context
+
+
+async def _shoot(context: BrowserContext, address: str, file: Path) -> None:
+    page = await context.new_page()
+    await page.goto(address, wait_until="load")
+    await page.screenshot(path=file, full_page=True)
+
+
+def _name(path: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", path).strip("-")[:80] or "overview"
 
 
 def main() -> None:
@@ -89,9 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of a running demo")
     parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder for the pictures")
+    parser.add_argument("--only", action="append", default=[], help="pages that match, such as '/runs/*'")
+    parser.add_argument("--dress", action="append", default=[], help="dresses that match, such as 'en.*.360'")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    taken = asyncio.run(photograph(given.url, given.out))
+    worn = [one for one in dresses() if not given.dress or any(fnmatch(one.name, like) for like in given.dress)]
+    taken = asyncio.run(photograph(given.url, given.out, given.only, worn))
     sys.stdout.write(f"{taken} pictures in {given.out}\n")
 
 
