@@ -1,7 +1,8 @@
 """The satisfaction score: how many are satisfied, and how sure that is."""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -130,3 +131,50 @@ def _answers_needed(satisfied: int, n: int, target: float) -> int | None:
     gap = satisfied / n - target
     total = math.floor(Z_ONE_SIDED**2 * target * (1 - target) / gap**2) + 1
     return max(1, total - n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """How likely `n` answers are to give a verdict, were `share_pct` of all satisfied; 0..1 each."""
+
+    n: int
+    share_pct: float
+    met: float
+    not_met: float
+
+    @property
+    def clear(self) -> float:
+        """The chance of any verdict but "too close to say"."""
+        return self.met + self.not_met
+
+
+def chance_of_verdict(n: int, share_pct: float, *, target_pct: float) -> Chance:
+    """Exact: the binomial probability of all counts whose one-sided 95 % Wilson bound gives a verdict, as in `csat`.
+
+    This is the power of that test at the share; it takes the answers as drawn at random from all.
+    """
+    share, target = share_pct / 100, target_pct / 100
+    least_met = _first(n, lambda count: wilson(count, n, z=Z_ONE_SIDED)[0] >= target)
+    least_open = _first(n, lambda count: wilson(count, n, z=Z_ONE_SIDED)[1] >= target)
+    if not n:
+        return Chance(n=n, share_pct=share_pct, met=0.0, not_met=0.0)
+    met = _binomial(n, share, range(least_met, n + 1))
+    return Chance(n=n, share_pct=share_pct, met=met, not_met=_binomial(n, share, range(least_open)))
+
+
+def _first(n: int, holds: Callable[[int], bool]) -> int:
+    """The smallest count of 0..n from which on it holds; n + 1 where it never does."""
+    return bisect_left(range(n + 1), True, key=holds)
+
+
+def _binomial(n: int, share: float, counts: range) -> float:
+    """The probability of these counts; what lies beyond 12 standard deviations adds nothing a double could hold."""
+    if share in {0.0, 1.0}:
+        return float(round(n * share) in counts)
+    far = 12 * math.sqrt(n * share * (1 - share)) + 12
+    near = range(max(counts.start, math.floor(n * share - far)), min(counts.stop, math.ceil(n * share + far)))
+    whole, yes, no = math.lgamma(n + 1), math.log(share), math.log1p(-share)
+    return min(
+        1.0,
+        math.fsum(math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * yes + (n - k) * no) for k in near),
+    )

@@ -17,6 +17,7 @@ from notifier.domain.scores import (
     Z_TWO_SIDED,
     Csat,
     Verdict,
+    chance_of_verdict,
     csat,
     satisfied_from,
     wilson,
@@ -251,3 +252,32 @@ def test_the_dissatisfied_mirror_the_satisfied(x: int, n: int) -> None:
 def test_more_answers_at_the_same_share_never_widen_the_interval(n: int) -> None:
     wide, narrow = score(4 * n, 5 * n), score(8 * n, 10 * n)
     assert narrow.high_pct - narrow.low_pct < wide.high_pct - wide.low_pct
+
+
+@pytest.mark.parametrize(("share", "n"), [(88, 864), (90, 304), (92, 150)])
+def test_the_chance_of_a_verdict_is_about_the_power_that_is_published(share: float, n: int) -> None:
+    # Published for the exact test, which is a little more careful than the bound of Wilson.
+    assert 0.8 <= chance_of_verdict(n, share, target_pct=85).met < 0.85
+
+
+@given(st.integers(1, 120), st.floats(0.02, 0.98), st.floats(5, 95))
+def test_the_chance_of_a_verdict_counts_every_outcome(n: int, share: float, target_pct: float) -> None:
+    sure = dict.fromkeys(Verdict, 0.0)
+    for x in range(n + 1):
+        sure[score(x, n, target_pct).verdict] += math.comb(n, x) * share**x * (1 - share) ** (n - x)
+    found = chance_of_verdict(n, 100 * share, target_pct=target_pct)
+    assert found.met == pytest.approx(sure[Verdict.MET], abs=1e-9)
+    assert found.not_met == pytest.approx(sure[Verdict.NOT_MET], abs=1e-9)
+    assert found.clear == pytest.approx(1 - sure[Verdict.TOO_CLOSE_TO_SAY], abs=1e-9)
+
+
+def test_below_nineteen_answers_nothing_can_be_proven_met() -> None:
+    assert chance_of_verdict(0, 90, target_pct=85).clear == 0
+    assert chance_of_verdict(15, 100, target_pct=85).met == 0
+    assert chance_of_verdict(20, 100, target_pct=85).met == 1
+    assert chance_of_verdict(20, 0, target_pct=85).not_met == 1
+
+
+def test_a_million_answers_are_reckoned_at_once() -> None:
+    assert chance_of_verdict(10**6, 86, target_pct=85).met == pytest.approx(1)
+    assert chance_of_verdict(10**6, 85, target_pct=85).clear == pytest.approx(0.1, abs=0.01)
