@@ -15,11 +15,13 @@ from redis.exceptions import RedisError
 
 from notifier.delivery.callbacks import apply_callbacks
 from notifier.delivery.drain import Sender
+from notifier.delivery.notes import NoteSender
 from notifier.delivery.settle import settle_doubts
 from notifier.domain.keys import derive_keys
 from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
 from notifier.planning.finish import end_finished_runs
+from notifier.planning.notes import queue_proofs
 from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
 from notifier.settings import Settings
@@ -45,6 +47,7 @@ class Work:
     def __init__(self, settings: Settings, database: Database, bell: Bell, sender: Sender) -> None:
         self._settings, self._database, self._bell, self._sender = settings, database, bell, sender
         self._links_key = derive_keys(settings.secret).links
+        self._notes = NoteSender(database, sender.accounts, public_url=settings.public_url, key=self._links_key)
         self._kept_house_at = 0.0
 
     def stop_claiming(self) -> None:
@@ -66,6 +69,10 @@ class Work:
         ):
             pass
 
+    async def notes(self) -> None:
+        """Send what the house writes to itself."""
+        await self._notes.drain()
+
     async def tick(self) -> None:
         """The clock: doubts, recurring runs, steps that are due, ends. The trouble of one does not stop the others."""
         await _on_its_own("keep_house", self._keep_house())
@@ -73,12 +80,17 @@ class Work:
         if self._settings.recurring:
             await _on_its_own("recur", make_recurring_runs(self._database))
         await _on_its_own("plan", self._plan())
+        await _on_its_own("proofs", self._proofs())
         await _on_its_own("finish", end_finished_runs(self._database))
 
     async def _plan(self) -> None:
         planned = await plan_due(self._database)
         for lane in LANES if planned.messages else ():
             await self._bell.ring(f"drain-{lane}")
+
+    async def _proofs(self) -> None:
+        if await queue_proofs(self._database):
+            await self._bell.ring("notes")
 
     async def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house_at < HOUSEKEEPING_S:
@@ -97,6 +109,7 @@ class Work:
         """One round of everything, for the time Redis is gone."""
         await self.tick()
         await _on_its_own("callbacks", self.callbacks())
+        await _on_its_own("notes", self.notes())
         async with asyncio.TaskGroup() as group:
             for lane in lanes:  # side by side, and soon back: an emergency waits for no other lane
                 group.create_task(_on_its_own("drain", self.drain(lane, budget_s=_ROUND_S)))
@@ -147,7 +160,7 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
 async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int], stop: asyncio.Event) -> None:
     """Ring the clock's tick and every lane once a second; work without the bell where Redis is gone."""
     while not stop.is_set():
-        for job in ("tick", "callbacks", *(f"drain-{lane}" for lane in lanes)):
+        for job in ("tick", "callbacks", "notes", *(f"drain-{lane}" for lane in lanes)):
             if not await bell.ring(job):
                 await work.all_at_once(lanes)
                 break
@@ -215,7 +228,7 @@ def _worker(settings: Settings, work: Work, queue: str) -> Worker:
 
 def _functions(work: Work, queue: str) -> list[Function]:
     if queue == HOUSE:
-        return [_job("tick", work.tick), _job("callbacks", work.callbacks)]
+        return [_job("tick", work.tick), _job("callbacks", work.callbacks), _job("notes", work.notes)]
     lane = int(queue.removeprefix("lane-"))
 
     async def drain() -> None:

@@ -93,6 +93,6 @@ def _kept(item: SandboxItem, team_id: int) -> Kept:
         sender=item.outgoing.sender,
         headline=headline[:_HEADLINE],
         content=asdict(content),
-        fate=item.fate,
+        fate=item.fate if item.outgoing.callback_url else "none",  # nobody waits to hear
         delay_s=item.delay_s,
     )

@@ -22,6 +22,7 @@ class LinkKind(StrEnum):
     UNSUBSCRIBE = "u"  # opts out
     PREFERENCES = "p"
     TRACKED = "l"  # follows a stored link; carries the link's number too
+    NOTE = "n"  # names a note to the house; nothing can be done with it
 
 
 def derive_key(secret: bytes, use: str) -> bytes:

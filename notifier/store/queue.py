@@ -14,8 +14,8 @@ from notifier.domain.errors import ServiceError
 from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
 
-HOUSE = "house"  # tick and callbacks
-JOBS = {f"drain-{lane}": f"lane-{lane}" for lane in LANES} | {"tick": HOUSE, "callbacks": HOUSE}
+HOUSE = "house"  # tick, callbacks, notes
+JOBS = {f"drain-{lane}": f"lane-{lane}" for lane in LANES} | {"tick": HOUSE, "callbacks": HOUSE, "notes": HOUSE}
 _WAITING_AT_MOST = 8  # a bell that has not been heard need not be rung again
 _FRESH_MS = 10_000  # an older one is being answered, or was by a worker that is dead: it counts no more
 _FORGOTTEN_MS = 60_000

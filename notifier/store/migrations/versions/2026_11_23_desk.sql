@@ -65,11 +65,20 @@ CREATE TABLE notifier.notes (
     state text NOT NULL DEFAULT 'queued' CONSTRAINT notes_state CHECK (state IN ('queued', 'sending', 'sent', 'failed')),
     problem text NOT NULL DEFAULT '',
     user_id bigint CONSTRAINT notes_user REFERENCES notifier.users,   -- who asked for it
+    reader_id bigint,                           -- the proof reader it is for
+    tries smallint NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL DEFAULT now(),  -- by the server's own clock, as leases are
+    claimed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT notifier.now(),
     changed_at timestamptz
 );
-CREATE INDEX notes_queued ON notifier.notes (id) WHERE state = 'queued';
+CREATE INDEX notes_open ON notifier.notes (due_at, id) WHERE state IN ('queued', 'sending');
 CREATE INDEX notes_run ON notifier.notes (run_id, id);
+CREATE INDEX notes_asked ON notifier.notes (user_id, created_at);
+CREATE UNIQUE INDEX notes_proof ON notifier.notes (run_id, step, channel, reader_id) WHERE kind = 'proof';
+ALTER TABLE notifier.run_steps ADD COLUMN proofed_at timestamptz;     -- its proofs are queued
+UPDATE notifier.run_steps SET proofed_at = notifier.now() WHERE state = 'planned';
+CREATE INDEX run_steps_proofs ON notifier.run_steps (run_id, step) WHERE proofed_at IS NULL AND state = 'planned';
 CREATE TABLE notifier.proof_readers (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT proof_readers_pk PRIMARY KEY,
     team_id int NOT NULL CONSTRAINT proof_readers_team REFERENCES notifier.teams,
@@ -80,6 +89,16 @@ CREATE TABLE notifier.proof_readers (
     created_at timestamptz NOT NULL DEFAULT notifier.now(),
     CONSTRAINT proof_readers_name UNIQUE (team_id, name)
 );
+ALTER TABLE notifier.notes
+    ADD CONSTRAINT notes_reader FOREIGN KEY (reader_id) REFERENCES notifier.proof_readers ON DELETE SET NULL;
+
+-- ── posts by hand: not sent before a person says so ──────────────────────────────────────────────
+ALTER TABLE notifier.messages
+    DROP CONSTRAINT messages_state,
+    ADD CONSTRAINT messages_state CHECK (state IN ('queued', 'sending', 'to-post', 'accepted', 'delivered', 'bounced',
+        'failed', 'expired', 'refused', 'cancelled', 'uncertain'));
+DROP INDEX notifier.messages_open;
+CREATE INDEX messages_open ON notifier.messages (run_id, state) WHERE state IN ('sending', 'uncertain', 'to-post');
 
 -- ── imports through the console: a worker reads what the browser sent ────────────────────────────
 ALTER TABLE notifier.imports
@@ -89,10 +108,24 @@ ALTER TABLE notifier.imports
     ADD COLUMN options jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN size_bytes bigint NOT NULL DEFAULT 0,
     ADD COLUMN done_bytes bigint NOT NULL DEFAULT 0,
-    ADD COLUMN errors bytea;                    -- CSV of the rows not taken
+    ADD COLUMN errors bytea,                    -- CSV of the rows not taken
+    ADD COLUMN sample jsonb,                    -- header and first rows for the preview; goes when it is read
+    ADD COLUMN alive_until timestamptz,         -- lease of who reads it, by the server's own clock
+    ADD COLUMN tries smallint NOT NULL DEFAULT 0;   -- how often somebody began; names who holds the lease
+CREATE INDEX imports_open ON notifier.imports (id) WHERE state IN ('uploaded', 'queued', 'reading');
 CREATE TABLE notifier.import_parts (
     import_id bigint NOT NULL CONSTRAINT import_parts_import REFERENCES notifier.imports ON DELETE CASCADE,
     part int NOT NULL,
     data bytea NOT NULL,
     CONSTRAINT import_parts_pk PRIMARY KEY (import_id, part)
 );
+
+-- ── contacts are looked for by name: pairs of neighbouring letters, for Chinese has no spaces ────
+-- A space stands before the name, so that one letter finds the words that begin with it.
+CREATE FUNCTION notifier.bigrams(name text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT string_to_array(regexp_replace(' ' || lower(name), '(..)', E'\\1\n', 'g')
+        || regexp_replace(lower(name), '(..)', E'\\1\n', 'g'), E'\n')
+$$;
+CREATE INDEX contacts_name ON notifier.contacts USING gin (notifier.bigrams(name));
+CREATE INDEX contacts_others ON notifier.contacts (team_id, kind, id) WHERE kind <> 'customer';
+CREATE INDEX responses_contact ON notifier.responses (contact_id) WHERE contact_id IS NOT NULL;

@@ -1,0 +1,419 @@
+"""Notes to the house and those who read proofs; no run, tally or event ever sees one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifier.domain.errors import Conflict, NotFound
+from notifier.store.database import Tx
+
+LEASE_S = 180
+"""How long a note may be on the wire before nobody believes in it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """A user as notes reach them."""
+
+    id: int
+    login: str
+    name: str
+    locale: str
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNote:
+    """One message to the house, rendered and marked."""
+
+    team_id: int
+    kind: str
+    channel: str
+    address: str = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
+    locale: str
+    account_id: int
+    run_id: int | None = None
+    step: str = ""
+    user_id: int | None = None
+    reader_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedNote:
+    """A note that only this worker sends."""
+
+    id: int
+    team_id: int
+    kind: str
+    channel: str
+    address: str = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
+    locale: str
+    account_id: int
+    tries: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteLine:
+    """A note as a list shows it."""
+
+    id: int
+    kind: str
+    run_id: int | None
+    step: str
+    channel: str
+    address: str = field(repr=False)
+    locale: str
+    state: str
+    problem: str
+    asked_by: str
+    created_at: datetime
+    changed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofReader:
+    """Somebody who gets one marked copy of what each run says."""
+
+    id: int
+    name: str
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
+    locale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepToProof:
+    """A planned step whose proofs are not queued yet."""
+
+    run_id: int
+    step: str
+
+
+# ── notes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def lock_addressee(tx: Tx, user_id: int) -> Addressee:
+    """A user with their addresses; two tests of the same user are counted one after the other. `NotFound`."""
+    row = await tx.fetchrow(
+        """
+        SELECT id, login, name, locale, email, phone FROM notifier.users
+        WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE
+        """,
+        user_id,
+    )
+    if row is None:
+        raise NotFound("there is no such user")
+    return Addressee(**dict(row))
+
+
+async def list_addressees(tx: Tx, team_id: int, roles: Sequence[str], *, without: int | None) -> list[Addressee]:
+    """The users of these roles who can be reached, but for one; in the order they came."""
+    rows = await tx.fetch(
+        """
+        SELECT id, login, name, locale, email, phone FROM notifier.users
+        WHERE team_id = $1 AND role = ANY($2) AND disabled_at IS NULL AND id IS DISTINCT FROM $3
+            AND (email <> '' OR phone <> '')
+        ORDER BY id
+        """,
+        team_id,
+        list(roles),
+        without,
+    )
+    return [Addressee(**dict(row)) for row in rows]
+
+
+async def find_user_name(tx: Tx, user_id: int) -> str:
+    """How a user is called, "" where there is none."""
+    name: str | None = await tx.fetchval("SELECT name FROM notifier.users WHERE id = $1", user_id)
+    return name or ""
+
+
+async def add_note(tx: Tx, note: NewNote) -> int | None:
+    """Queue a note; None where this proof is queued already."""
+    identity: int | None = await tx.fetchval(
+        """
+        INSERT INTO notifier.notes (team_id, kind, channel, address, content, locale, account_id, run_id, step, user_id,
+            reader_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        ON CONFLICT (run_id, step, channel, reader_id) WHERE kind = 'proof' DO NOTHING RETURNING id
+        """,
+        note.team_id,
+        note.kind,
+        note.channel,
+        note.address,
+        note.content,
+        note.locale,
+        note.account_id,
+        note.run_id,
+        note.step,
+        note.user_id,
+        note.reader_id,
+    )
+    return identity
+
+
+async def count_tests(tx: Tx, user_id: int) -> int:
+    """How many tests a user asked for within the last hour."""
+    count: int = await tx.fetchval(
+        """
+        SELECT count(*) FROM notifier.notes
+        WHERE user_id = $1 AND kind = 'test' AND created_at > (SELECT notifier.now()) - interval '1 hour'
+        """,
+        user_id,
+    )
+    return count
+
+
+async def claim_notes(tx: Tx, limit: int) -> list[ClaimedNote]:
+    """Take the notes that are due, alarms first; committed as `sending` before any of them leaves."""
+    rows = await tx.fetch(
+        """
+        UPDATE notifier.notes n SET state = 'sending', tries = n.tries + 1, claimed_at = now(),
+            changed_at = (SELECT notifier.now())
+        FROM (
+            SELECT id FROM notifier.notes WHERE state = 'queued' AND due_at <= now()
+            ORDER BY kind <> 'alarm', due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS due
+        WHERE n.id = due.id
+        RETURNING n.id, n.team_id, n.kind, n.channel, n.address, n.content, n.locale, n.account_id, n.tries, n.created_at
+        """,
+        limit,
+    )
+    return sorted((ClaimedNote(**dict(row)) for row in rows), key=lambda note: (note.kind != "alarm", note.id))
+
+
+async def finish_note(tx: Tx, note_id: int, state: str, problem: str = "") -> None:
+    """Record how it ended, `sent` or `failed`; one given up meanwhile stays given up."""
+    await tx.execute(
+        """
+        UPDATE notifier.notes SET state = $2, problem = $3, changed_at = (SELECT notifier.now())
+        WHERE id = $1 AND state = 'sending'
+        """,
+        note_id,
+        state,
+        problem,
+    )
+
+
+async def postpone_note(tx: Tx, note_id: int, after_s: float, problem: str) -> None:
+    """Back into the queue: the provider surely does not have it."""
+    await tx.execute(
+        """
+        UPDATE notifier.notes SET state = 'queued', due_at = now() + make_interval(secs => $2), problem = $3,
+            changed_at = (SELECT notifier.now())
+        WHERE id = $1 AND state = 'sending'
+        """,
+        note_id,
+        float(after_s),
+        problem,
+    )
+
+
+async def give_up_notes(tx: Tx, problem: str) -> int:
+    """Notes whose worker is gone: nobody knows whether they left, so they are not sent again."""
+    status: str = await tx.execute(
+        """
+        UPDATE notifier.notes SET state = 'failed', problem = $2, changed_at = (SELECT notifier.now())
+        WHERE state = 'sending' AND claimed_at < now() - make_interval(secs => $1)
+        """,
+        float(LEASE_S),
+        problem,
+    )
+    return int(status.rpartition(" ")[2])
+
+
+_LINE = """n.id, n.kind, n.run_id, n.step, n.channel, n.address, n.locale, n.state, n.problem,
+    coalesce(u.login, '') AS asked_by, n.created_at, n.changed_at"""
+
+
+async def list_notes(
+    tx: Tx,
+    team_id: int,
+    *,
+    run_id: int | None = None,
+    user_id: int | None = None,
+    kind: str = "",
+    before: int | None = None,
+    limit: int = 50,
+) -> list[NoteLine]:
+    """The newest first, continuing before `before`."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_LINE} FROM notifier.notes n LEFT JOIN notifier.users u ON u.id = n.user_id
+        WHERE n.team_id = $1 AND ($2::bigint IS NULL OR n.run_id = $2) AND ($3::bigint IS NULL OR n.user_id = $3)
+            AND ($4 = '' OR n.kind = $4) AND ($5::bigint IS NULL OR n.id < $5)
+        ORDER BY n.id DESC LIMIT $6
+        """,
+        team_id,
+        run_id,
+        user_id,
+        kind,
+        before,
+        limit,
+    )
+    return [NoteLine(**dict(row)) for row in rows]
+
+
+async def get_note(tx: Tx, team_id: int, note_id: int) -> NoteLine:
+    """One note; `NotFound`."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_LINE} FROM notifier.notes n LEFT JOIN notifier.users u ON u.id = n.user_id
+        WHERE n.team_id = $1 AND n.id = $2
+        """,
+        team_id,
+        note_id,
+    )
+    if row is None:
+        raise NotFound("there is no such note")
+    return NoteLine(**dict(row))
+
+
+async def list_sandbox_items(tx: Tx, public_ids: Sequence[str]) -> dict[str, int]:
+    """Public id → item of those that a sandbox took lately."""
+    rows = await tx.fetch(
+        """
+        SELECT id, public_id FROM (
+            SELECT id, public_id FROM notifier.sandbox_items ORDER BY id DESC LIMIT 5000) AS newest
+        WHERE public_id = ANY($1)
+        """,
+        list(public_ids),
+    )
+    return {row["public_id"]: row["id"] for row in rows}
+
+
+async def count_proofs(tx: Tx, run_id: int) -> dict[str, int]:
+    """A run's proofs by state."""
+    rows = await tx.fetch(
+        "SELECT state, count(*) AS n FROM notifier.notes WHERE run_id = $1 AND kind = 'proof' GROUP BY state", run_id
+    )
+    return {row["state"]: row["n"] for row in rows}
+
+
+# ── proofs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def list_proof_readers(tx: Tx, team_id: int) -> list[ProofReader]:
+    """By name as written."""
+    rows = await tx.fetch(
+        """
+        SELECT id, name, email, phone, locale FROM notifier.proof_readers WHERE team_id = $1 ORDER BY name COLLATE "C"
+        """,
+        team_id,
+    )
+    return [ProofReader(**dict(row)) for row in rows]
+
+
+async def get_proof_reader(tx: Tx, team_id: int, reader_id: int) -> ProofReader:
+    """One of them, locked; `NotFound`."""
+    row = await tx.fetchrow(
+        """
+        SELECT id, name, email, phone, locale FROM notifier.proof_readers WHERE team_id = $1 AND id = $2 FOR UPDATE
+        """,
+        team_id,
+        reader_id,
+    )
+    if row is None:
+        raise NotFound("there is no such proof reader")
+    return ProofReader(**dict(row))
+
+
+async def add_proof_reader(tx: Tx, team_id: int, *, name: str, email: str, phone: str, locale: str) -> int:
+    """Keep a new one; `Conflict` where the name is taken."""
+    identity: int | None = await tx.fetchval(
+        """
+        INSERT INTO notifier.proof_readers (team_id, name, email, phone, locale) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (team_id, name) DO NOTHING RETURNING id
+        """,
+        team_id,
+        name,
+        email,
+        phone,
+        locale,
+    )
+    if identity is None:
+        raise Conflict(f"There is already a proof reader {name}. Give this one another name")
+    return identity
+
+
+async def change_proof_reader(tx: Tx, team_id: int, reader: ProofReader) -> None:
+    """Make the stored one exactly this; `Conflict` where another has the name."""
+    taken = await tx.fetchval(
+        "SELECT true FROM notifier.proof_readers WHERE team_id = $1 AND name = $2 AND id <> $3",
+        team_id,
+        reader.name,
+        reader.id,
+    )
+    if taken:
+        raise Conflict(f"There is already a proof reader {reader.name}. Give this one another name")
+    await tx.execute(
+        """
+        UPDATE notifier.proof_readers SET name = $3, email = $4, phone = $5, locale = $6
+        WHERE team_id = $1 AND id = $2
+        """,
+        team_id,
+        reader.id,
+        reader.name,
+        reader.email,
+        reader.phone,
+        reader.locale,
+    )
+
+
+async def remove_proof_reader(tx: Tx, team_id: int, reader_id: int) -> None:
+    """From the next step on they get nothing; what they got stays listed."""
+    await tx.execute("DELETE FROM notifier.proof_readers WHERE team_id = $1 AND id = $2", team_id, reader_id)
+
+
+async def next_step_to_proof(tx: Tx) -> StepToProof | None:
+    """A planned step whose proofs are not queued, locked for this transaction; each is given to one worker only."""
+    row = await tx.fetchrow(
+        """
+        SELECT s.run_id, s.step FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+        WHERE s.proofed_at IS NULL AND s.state = 'planned' AND r.kind <> 'standing'
+        ORDER BY s.run_id, s.position LIMIT 1 FOR UPDATE OF s SKIP LOCKED
+        """
+    )
+    return StepToProof(run_id=row["run_id"], step=row["step"]) if row else None
+
+
+async def mark_proofed(tx: Tx, run_id: int, step: str) -> None:
+    """Its proofs are queued; they are never queued again."""
+    await tx.execute(
+        "UPDATE notifier.run_steps SET proofed_at = (SELECT notifier.now()) WHERE run_id = $1 AND step = $2",
+        run_id,
+        step,
+    )
+
+
+async def list_step_channels(tx: Tx, run_id: int, step: str) -> list[str]:
+    """The channels by which a step writes to anybody at all, refused ones left out."""
+    rows = await tx.fetch(
+        """
+        SELECT channel FROM notifier.tallies
+        WHERE run_id = $1 AND step = $2 AND state <> 'refused' AND channel IN ('email', 'sms')
+        GROUP BY channel HAVING sum(delta) > 0 ORDER BY channel COLLATE "C"
+        """,
+        run_id,
+        step,
+    )
+    return [row["channel"] for row in rows]
+
+
+async def find_included_contact(tx: Tx, run_id: int, locale: str) -> str | None:
+    """The external id of one of the first included contacts, of this locale where one is among them."""
+    found: str | None = await tx.fetchval(
+        """
+        SELECT c.external_id FROM (
+            SELECT contact_id FROM notifier.recipients
+            WHERE run_id = $1 AND outcome = 'included' AND contact_id IS NOT NULL ORDER BY id LIMIT 200) AS first
+        JOIN notifier.contacts c ON c.id = first.contact_id ORDER BY c.locale <> $2, c.id LIMIT 1
+        """,
+        run_id,
+        locale,
+    )
+    return found
