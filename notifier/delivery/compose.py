@@ -18,6 +18,7 @@ from notifier.domain.survey import Survey
 from notifier.rendering.context import RenderContext
 from notifier.rendering.mime import build_mime
 from notifier.rendering.render import content_hash
+from notifier.rendering.stamp import stamp_exercise
 
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
@@ -73,6 +74,8 @@ class Composer:
             step=source.step,
         )
         content = step.template.render(source.channel, locale, context)
+        if materials.is_drill:
+            content = stamp_exercise(content, locale)
         return Composed(content=content, locale=locale, hash=content_hash(content, links), links=links)
 
     def locale_for(self, source: Source, materials: RunMaterials, step: StepMaterials) -> str:

@@ -53,6 +53,7 @@ class RunMaterials:
     accounts: Mapping[str, int]  # key → definition id
     first_account: Mapping[Channel, str]  # the account a channel uses first
     is_idempotent: bool  # every account takes the same message twice without harm
+    is_drill: bool = False  # an exercise: everything of it is stamped
 
     def inputs_of(self, given: Mapping[str, object] | None) -> Mapping[str, object]:
         """The run's inputs, or those of one API send."""
@@ -104,6 +105,7 @@ class Library:
             accounts=run.pinned["accounts"],
             first_account=_first_accounts(accounts),
             is_idempotent=all(capabilities_of(account.provider).idempotent for account in accounts),
+            is_drill=run.drill,
         )
 
     async def _template(self, tx: Tx, template_id: int, bank_id: int, bank: Bank) -> CompiledTemplate:

@@ -213,7 +213,9 @@ async def find_contact(tx: Tx, team_id: int, external_id: str) -> int | None:
 _COUNTED = """
     r.team_id = $1 AND r.survey_key = $2 AND ($3::bigint IS NULL OR r.run_id = $3)
     AND ($4::timestamptz IS NULL OR r.received_at >= $4) AND ($5::timestamptz IS NULL OR r.received_at < $5)
+    AND NOT EXISTS (SELECT 1 FROM notifier.runs d WHERE d.id = r.run_id AND d.drill)
 """
+"""What counts; an exercise asks and is answered, and proves nothing."""
 
 
 def _counted(team_id: int, survey_key: str, window: Window) -> tuple[object, ...]:
@@ -286,6 +288,7 @@ async def count_invitations(tx: Tx, team_id: int, survey_key: str, window: Windo
         FROM notifier.invitations i JOIN notifier.messages m ON m.run_id = i.run_id AND m.id = i.message_id
         WHERE i.team_id = $1 AND i.survey_key = $2 AND ($3::bigint IS NULL OR i.run_id = $3)
           AND ($4::timestamptz IS NULL OR m.due_at >= $4) AND ($5::timestamptz IS NULL OR m.due_at < $5)
+          AND NOT EXISTS (SELECT 1 FROM notifier.runs d WHERE d.id = i.run_id AND d.drill)
         """,
         *_counted(team_id, survey_key, window),
     )

@@ -72,3 +72,19 @@ async def test_a_window_takes_one_run_or_one_time(database: Database) -> None:
     before = await _result(database, Window(received_until=now.replace(year=now.year - 1)))
     assert before.csat is not None
     assert (before.csat.n, before.invitations.invited) == (0, 0)
+
+
+async def test_what_an_exercise_was_answered_does_not_count(database: Database) -> None:
+    scene, drill = await add_scene(database), await add_scene(database)
+    real = await add_messages(database, scene, ["delivered"])
+    exercise = await add_messages(database, drill, ["delivered", "delivered"])
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE notifier.runs SET drill = true WHERE id = $1", drill.run_id)
+    await _answer(database, scene, real[0].invitation_id, rating=5, improve="branch", comment="good")
+    await _answer(database, drill, exercise[0].invitation_id, rating=1, improve="app", comment="bad")
+    found = await _result(database)
+    assert found.csat is not None
+    assert (found.csat.n, found.csat.satisfied, found.responses) == (1, 1, 1)
+    assert (found.invitations.invited, found.invitations.answered) == (1, 1)
+    assert [one.text for one in found.comments] == ["good"]
+    assert [one.count for one in found.rankings[0].counts] == [1, 0, 0]

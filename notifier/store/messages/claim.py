@@ -63,8 +63,10 @@ _KNOWN = """
     SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
         s.consent, w.act AS channel_act, t.act AS topic_act,
         notifier.next_open((SELECT notifier.now()), notifier.zone_or(c.zone, {zone}), s.open_from, s.open_until) AS open_at,
-        s.consent = 'obeys-channel-stop' AND {override} AS overridden
+        s.consent = 'obeys-channel-stop' AND {override} AS overridden,
+        g.drill AND (d.contact_id IS NULL OR c.kind = 'customer') AS outside  -- an exercise stays in the house
     FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
+    JOIN notifier.runs g ON g.id = $1
     LEFT JOIN notifier.contacts c ON c.id = d.contact_id
     LEFT JOIN notifier.addresses a ON a.contact_id = d.contact_id AND a.channel = d.channel
     LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
@@ -73,6 +75,7 @@ _KNOWN = """
         AND s.topic <> ''"""
 _LOOKED = """
     SELECT k.*, CASE
+        WHEN k.outside THEN 'drill'
         WHEN k.expires_at <= (SELECT notifier.now()) THEN 'expired'
         WHEN k.contact_id IS NULL THEN ''  -- a post
         WHEN k.address IS NULL THEN 'no-address'

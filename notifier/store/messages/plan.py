@@ -151,23 +151,24 @@ async def plan_chunk(tx: Tx, run: Run, row: StepRow, plan: StepPlan, *, chunk: i
 
 
 async def plan_posts(tx: Tx, run: Run, step: str, accounts: list[str]) -> int:
-    """One message per account of a post."""
+    """One message per account of a post; those of an exercise are refused, for a post is public."""
     count: int = await tx.fetchval(
         """
         WITH step AS (SELECT * FROM notifier.run_steps WHERE run_id = $1 AND step = $2),
         planned AS (
             INSERT INTO notifier.messages (run_id, recipient_id, due_at, expires_at, team_id, lane, step, channel, state,
-                account)
-            SELECT $1, k.id, step.due_at, step.due_at + step.expires, k.team_id, step.lane, $2, 'social', 'queued',
-                k.account
-            FROM step, notifier.recipients k WHERE k.run_id = $1 AND k.account = ANY($3) RETURNING 1),
+                reason, account)
+            SELECT $1, k.id, step.due_at, step.due_at + step.expires, k.team_id, step.lane, $2, 'social',
+                CASE WHEN $4 THEN 'refused' ELSE 'queued' END, CASE WHEN $4 THEN 'drill' ELSE '' END, k.account
+            FROM step, notifier.recipients k WHERE k.run_id = $1 AND k.account = ANY($3) RETURNING state, reason),
         counted AS (
-            INSERT INTO notifier.tallies (run_id, step, channel, state, delta)
-            SELECT $1, $2, 'social', 'queued', count(*) FROM planned RETURNING delta)
-        SELECT delta FROM counted
+            INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
+            SELECT $1, $2, 'social', state, reason, count(*) FROM planned GROUP BY state, reason RETURNING delta)
+        SELECT coalesce(sum(delta), 0)::bigint FROM counted
         """,
         run.id,
         step,
         accounts,
+        run.drill,
     )
     return count
