@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,41 @@ def _said() -> set[str]:
     return {double or single for file in files for double, single in _SAID.findall(file.read_text())}
 
 
+_JINJA = re.compile(r"{#.*?#}|{%.*?%}|{{.*?}}", re.DOTALL)
+_ADDRESS = re.compile(r"https?://[\w.-]*")
+_SPOKEN = ("alt", "aria-label", "aria-description", "placeholder", "title")
+_THE_SAME_EVERYWHERE = {"CSV", "API"}
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+
+
+class _Visible(HTMLParser):
+    """What a template says without asking for a translation; code is in no language."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._within_code = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._within_code += tag in {"code", "kbd"}
+        self.said += [value for name, value in attrs if name in _SPOKEN and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within_code -= tag in {"code", "kbd"}
+
+    def handle_data(self, data: str) -> None:
+        if not self._within_code:
+            self.said.append(data)
+
+
+def _untranslated(template: str) -> list[str]:
+    reader = _Visible()
+    reader.feed(_ADDRESS.sub("", _JINJA.sub("", template)))
+    reader.close()
+    found = [text.strip() for text in reader.said]
+    return [text for text in found if set(_LETTERS.findall(text)) - _THE_SAME_EVERYWHERE]
+
+
 def _placeholders(text: str) -> set[str]:
     return set(re.findall(r"%\((\w+)\)s", text))
 
@@ -42,6 +78,26 @@ def _placeholders(text: str) -> set[str]:
 def test_chinese_says_everything() -> None:
     catalogue = load_catalogue("zh-CN")
     assert sorted(message for message in {*_said(), *_CHOSEN} if message not in catalogue) == []
+
+
+@pytest.mark.parametrize("path", sorted((WEB / "pages").rglob("*.html")), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_page_says_nothing_untranslated(path: Path) -> None:
+    assert _untranslated(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ('<h1>{{ t("Runs") }}</h1>', []),
+        ("<h1>Runs</h1>", ["Runs"]),
+        ('<input placeholder="Search" title="{{ t("x") }}">', ["Search"]),
+        ("<p>{{ count }} contacts{% if a %}, gone{% endif %}</p>", ["contacts, gone"]),
+        ("<p>执行 {{ id }}</p>", ["执行"]),
+        ("<code>notifier apply</code> · {{ run }}", []),
+    ],
+)
+def test_what_is_untranslated_is_seen(template: str, found: list[str]) -> None:
+    assert _untranslated(template) == found
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -36,3 +36,10 @@ def navigation(*, may_audit: bool, may_administer: bool, has_sandbox: bool) -> l
         [*(_ADMINISTRATION if may_administer else ()), *([_AUDIT] if may_audit else [])],
     ]
     return [group for group in groups if group]
+
+
+def is_within(path: str, href: str) -> bool:
+    """Whether a page belongs to a room; a message belongs to its run, only the overview to the overview."""
+    if href == "/":
+        return path == href
+    return f"{path}/".startswith(f"{href}/") or (href == "/runs" and path.startswith("/messages/"))

@@ -19,7 +19,7 @@ from notifier.domain.text import Localized
 from notifier.store.database import Database, Tx
 from notifier.web.access.sessions import Visitor
 from notifier.web.catalogue import DEFAULT_TEAM, NO_BANK, Catalogue
-from notifier.web.console.navigation import navigation
+from notifier.web.console.navigation import is_within, navigation
 from notifier.web.console.words import LOCALES, Words, pick_locale
 from notifier.web.security import asset_url
 
@@ -49,7 +49,8 @@ def _make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(asset=asset_url, locales=tuple(LOCALES), states=STATES, navigation=navigation)
+    environment.globals.update(asset=asset_url, locales=tuple(LOCALES), states=STATES)
+    environment.globals.update(navigation=navigation, is_within=is_within)
     environment.filters["pretty"] = lambda value: json.dumps(value, ensure_ascii=False, indent=2, default=str)
     return environment
 
