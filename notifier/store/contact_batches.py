@@ -281,37 +281,3 @@ async def ensure_list(tx: Tx, team_id: int, key: str) -> int:
         key,
     )
     return list_id
-
-
-async def begin_import(tx: Tx, team_id: int, file: str) -> int:
-    """Note that a file is being read; returns the import's id."""
-    statement = "INSERT INTO notifier.imports (team_id, file, state) VALUES ($1, $2, 'reading') RETURNING id"
-    import_id: int = await tx.fetchval(statement, team_id, file)
-    return import_id
-
-
-async def count_import(tx: Tx, import_id: int, *, read: int, added: int, updated: int, rejected: int) -> None:
-    """Add a batch to the account of its import; in the batch's own transaction, so that it is always exact."""
-    await tx.execute(
-        """
-        UPDATE notifier.imports SET read_rows = read_rows + $2, added = added + $3, updated = updated + $4,
-            rejected = rejected + $5 WHERE id = $1
-        """,
-        import_id,
-        read,
-        added,
-        updated,
-        rejected,
-    )
-
-
-async def end_import(tx: Tx, import_id: int, *, problem: str = "") -> None:
-    """Close the account: done, or broken by `problem`."""
-    await tx.execute(
-        """
-        UPDATE notifier.imports SET state = CASE $2 WHEN '' THEN 'done' ELSE 'broken' END, problem = $2,
-            ended_at = notifier.now() WHERE id = $1
-        """,
-        import_id,
-        problem,
-    )

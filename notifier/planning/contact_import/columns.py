@@ -69,14 +69,16 @@ def read_layout(header: Sequence[str], mapping: Mapping[str, str]) -> Layout:
 
     An explicit mapping wins over the well-known names; every other column is an attribute.
     """
-    titles = tuple(title.strip() for title in header)
-    _check_titles(titles, mapping)
+    titles = read_titles(header)
+    unknown = next((column for column in mapping if column not in titles), None)
+    if unknown is not None:
+        raise InputError("mapping", f"the file has no column `{unknown}`", f"It has {', '.join(titles)[:500]}.")
     fields: dict[str, int] = {}
     attributes: dict[str, int] = {}
     consents: list[ConsentColumn] = []
     details: dict[str, int] = {}
     for index, title in enumerate(titles):
-        target = mapping.get(title) or _KNOWN.get(title.lower()) or _by_shape(title)
+        target = target_of(title, mapping)
         found = _CONSENT.fullmatch(target)
         if found:
             topic = found[2] or ""
@@ -94,6 +96,25 @@ def read_layout(header: Sequence[str], mapping: Mapping[str, str]) -> Layout:
         remedy = "Name a column `external_id` (or `id`, `客户号`), or map one to it."
         raise InputError("header", "no column says who a row is about", remedy)
     return Layout(titles=titles, fields=fields, attributes=attributes, consents=_with_details(consents, details))
+
+
+def read_titles(header: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns; `InputError` where no mapping could help: two alike, one empty, too many."""
+    titles = tuple(title.strip() for title in header)
+    if len(titles) > MAX_COLUMNS:
+        raise InputError("header", f"{len(titles)} columns", f"At most {MAX_COLUMNS} can be read.")
+    doubled = next((title for title in titles if titles.count(title) > 1), None)
+    if doubled is not None:
+        named = f"two columns are called `{doubled[:60]}`" if doubled else "a column has no name"
+        raise InputError("header", named, "Give every column a name of its own.")
+    if "" in titles:
+        raise InputError("header", "a column has no name", "Give every column a name of its own.")
+    return titles
+
+
+def target_of(title: str, mapping: Mapping[str, str]) -> str:
+    """What a column becomes: what the mapping says, what its name is known for, else an attribute."""
+    return mapping.get(title) or _KNOWN.get(title.lower()) or _by_shape(title)
 
 
 def consent_title(channel: str, topic: str) -> str:
@@ -120,20 +141,6 @@ def _with_details(consents: Sequence[ConsentColumn], details: dict[str, int]) ->
         act = title.replace("_date_", "_").replace("_source_", "_")
         raise InputError(title, "tells of an act that no column names", f"Add a column `{act}`, or map this one to -.")
     return found
-
-
-def _check_titles(titles: Sequence[str], mapping: Mapping[str, str]) -> None:
-    if len(titles) > MAX_COLUMNS:
-        raise InputError("header", f"{len(titles)} columns", f"At most {MAX_COLUMNS} can be read.")
-    doubled = next((title for title in titles if titles.count(title) > 1), None)
-    if doubled is not None:
-        named = f"two columns are called `{doubled[:60]}`" if doubled else "a column has no name"
-        raise InputError("header", named, "Give every column a name of its own.")
-    if "" in titles:
-        raise InputError("header", "a column has no name", "Give every column a name of its own.")
-    unknown = next((column for column in mapping if column not in titles), None)
-    if unknown is not None:
-        raise InputError("mapping", f"the file has no column `{unknown}`", f"It has {', '.join(titles)[:500]}.")
 
 
 def _by_shape(title: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from notifier.domain.contact import ContactKind
+
 MAX_FILE_BYTES = 2 * 2**30
 MAX_UNZIPPED_BYTES = 512 * 2**20  # of a spreadsheet; its shared texts stand in memory
 MAX_COLUMNS = 200
@@ -23,6 +25,9 @@ class ImportOptions:
     list_key: str = ""  # all rows join this list; made where it is missing
     encoding: str = ""  # "" = found out; else "utf-8" or "gb18030"
     consent_source: str = "import"  # where the file has no column for it
+    kind: ContactKind = ContactKind.CUSTOMER  # these three: where the file says nothing about a row
+    locale: str = ""
+    zone: str = ""
     synthesize: bool = False  # fill what a row lacks with made-up values, for demonstrations
     errors_file: Path | None = None  # None: FILE.errors.csv beside the source
     max_bytes: int = MAX_FILE_BYTES

@@ -8,6 +8,8 @@ from notifier.planning.spreadsheet import safe_cell
 
 _HEADER = ("row", "external_id", "column", "problem", "remedy")
 _SHOWN_CHARS = 200
+_KEPT_BYTES = 8 * 2**20
+_TOO_MANY = "0,,,the rows after this one were left out of this file,Correct these first and import the file again.\r\n"
 
 
 class RowProblem(NamedTuple):
@@ -45,6 +47,17 @@ class ErrorsFile:
         for problem in problems:
             self._writer.writerow([problem.row, *(safe_cell(text[:_SHOWN_CHARS]) for text in problem[1:])])
         self._file.flush()
+
+    def read_kept(self) -> bytes | None:
+        """What the database keeps of it: whole lines up to a bound; None where nothing was wrong."""
+        if self._file is None:
+            return None
+        self._file.flush()
+        with self._path.open("rb") as file:
+            data = file.read(_KEPT_BYTES + 1)
+        if len(data) <= _KEPT_BYTES:
+            return data
+        return data[: data.rfind(b"\r\n", 0, _KEPT_BYTES) + 2] + _TOO_MANY.encode()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -117,6 +117,10 @@ class RowReader:
         made_up = Synthesizer.ATTRIBUTES if self._synthesizer else ()
         return (*dict.fromkeys((*self._setting.layout.attributes, *made_up)),)
 
+    def read_row(self, number: int, cells: list[str] | InputError) -> ContactRow | list[RowProblem]:
+        """One row as it would be written, or everything that is wrong with it."""
+        return [_problem(number, "", cells)] if isinstance(cells, InputError) else self._read(number, cells)
+
     def read_batch(self, rows: Iterator[Row], size: int) -> Batch:
         """Up to `size` rows, none at the end. Where the file breaks, all of this batch is dropped."""
         contacts: dict[str, tuple[int, ContactRow]] = {}
@@ -124,7 +128,7 @@ class RowReader:
         read = rejected = duplicates = 0
         for number, cells in rows:
             read += 1
-            found = [_problem(number, "", cells)] if isinstance(cells, InputError) else self._read(number, cells)
+            found = self.read_row(number, cells)
             if isinstance(found, list):
                 problems += found
                 rejected += 1
@@ -208,15 +212,15 @@ class RowReader:
         return problems
 
     def _reader_of(self, name: str) -> Callable[[str], object]:
-        setting = self._setting
+        setting, options = self._setting, self._setting.options
         readers: dict[str, Callable[[str], object]] = {
             "external_id": read_external_id,
             "name": read_name,
             "email": lambda text: read_email(text) if text else "",
             "phone": lambda text: read_phone(text, setting.region) if text else "",
-            "locale": read_locale,
-            "zone": read_zone,
-            "kind": read_kind,
+            "locale": lambda text: read_locale(text or options.locale),
+            "zone": lambda text: read_zone(text or options.zone),
+            "kind": lambda text: read_kind(text or options.kind),
             "consent_date": lambda text: read_moment(text, setting.zone, setting.now),
             "consent_source": read_name,
         }

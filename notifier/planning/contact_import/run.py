@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
+from notifier.domain.errors import Conflict
 from notifier.domain.template import Bank
 from notifier.planning.contact_import.columns import read_layout
 from notifier.planning.contact_import.files import FileBroken, Sheet, open_sheet
@@ -15,16 +15,26 @@ from notifier.planning.contact_import.options import ImportOptions, ImportReport
 from notifier.planning.contact_import.rejects import ErrorsFile
 from notifier.planning.contact_import.rows import Batch, RowReader, Setting
 from notifier.store import clock
-from notifier.store.contact_batches import (
-    BatchCounts,
-    Columns,
-    begin_import,
-    count_import,
-    end_import,
-    ensure_list,
-    write_contacts,
-)
+from notifier.store.contact_batches import BatchCounts, Columns, ensure_list, write_contacts
 from notifier.store.database import TRANSIENT, Database
+from notifier.store.imports import Turn, begin_import, count_import, end_import
+
+
+class Stopped(Conflict):
+    """A person stopped the import, or another process reads it now; the batch at hand was not written."""
+
+
+class HandedBack(Exception):
+    """This process shall end: another one goes on where it stood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """An import that a worker took over: its account is open, so many rows are written."""
+
+    turn: Turn
+    read_rows: int
+    shall_end: Callable[[], bool]
 
 
 async def import_contacts(
@@ -35,13 +45,15 @@ async def import_contacts(
     bank: Bank,
     address_hash_key: bytes,
     progress: Progress | None = None,
+    resumed: Resumed | None = None,
 ) -> ImportReport:
     """Add or update the contacts of a CSV or XLSX file.
 
     Every batch is one transaction with its part of the account, so a file that breaks in the
     middle, a stopped process or a lost connection leaves whole batches and an exact count; the
     same file again changes nothing that is there. `InputError` where nothing of it can be read; whatever
-    else ends it early is named in the account and raised.
+    else ends it early is named in the account and raised. What was written before a resumed import is only
+    checked again, for the file of errors.
     """
     started = time.monotonic()
     async with database.transaction() as tx:
@@ -58,67 +70,82 @@ async def import_contacts(
         )
         errors = ErrorsFile(options.errors_file or source.with_name(f"{source.name}.errors.csv"))
         with closing(errors):
-            report = await _write_all(database, sheet, setting, errors, progress)
+            report = await _write_all(database, sheet, setting, errors, progress=progress, resumed=resumed)
     return replace(report, seconds=time.monotonic() - started)
 
 
 async def _write_all(
-    database: Database, sheet: Sheet, setting: Setting, errors: ErrorsFile, progress: Progress | None
-) -> ImportReport:
-    options = setting.options
-    async with database.transaction() as tx:
-        import_id = await begin_import(tx, options.team_id, setting.file)
-        list_id = await ensure_list(tx, options.team_id, options.list_key) if options.list_key else None
-    try:
-        account = _Account(import_id, list_id)
-        report = await _write_batches(database, sheet, RowReader(setting), errors, progress=progress, account=account)
-    except Exception as error:
-        with suppress(*TRANSIENT):  # where the database is gone the account stays open, and the first error counts
-            await _end(database, import_id, type(error).__name__)
-        raise
-    await _end(database, import_id, report.problem)
-    return report
-
-
-class _Account(NamedTuple):
-    """Where the batches are counted, and the list they join."""
-
-    import_id: int
-    list_id: int | None
-
-
-async def _end(database: Database, import_id: int, problem: str) -> None:
-    async with database.transaction() as tx:
-        await end_import(tx, import_id, problem=problem)
-
-
-async def _write_batches(
     database: Database,
     sheet: Sheet,
-    reader: RowReader,
+    setting: Setting,
     errors: ErrorsFile,
     *,
     progress: Progress | None,
-    account: _Account,
+    resumed: Resumed | None,
 ) -> ImportReport:
-    options, import_id = reader.options, account.import_id
+    options = setting.options
+    async with database.transaction() as tx:
+        turn = resumed.turn if resumed else await begin_import(tx, options.team_id, setting.file)
+        list_id = await ensure_list(tx, options.team_id, options.list_key) if options.list_key else None
+    account = _Account(database, turn, list_id, resumed)
+    try:
+        report = await _write_batches(account, sheet, RowReader(setting), errors, progress=progress)
+    except HandedBack:
+        raise
+    except Exception as error:
+        with suppress(*TRANSIENT):  # where the database is gone the account stays open, and the first error counts
+            await account.end(type(error).__name__, errors)
+        raise
+    await account.end(report.problem, errors)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Where the batches are counted, and the list they join."""
+
+    database: Database
+    turn: Turn
+    list_id: int | None
+    resumed: Resumed | None
+
+    def check_on(self) -> None:
+        if self.resumed and self.resumed.shall_end():
+            raise HandedBack
+
+    def is_written(self, read: int) -> bool:
+        return self.resumed is not None and read <= self.resumed.read_rows
+
+    async def write(self, batch: Batch, options: ImportOptions, columns: Columns) -> BatchCounts:
+        async with self.database.transaction() as tx:
+            counts = await write_contacts(tx, options.team_id, batch.contacts, columns, list_id=self.list_id)
+            goes_on = await count_import(
+                tx, self.turn, read=batch.read, added=counts.added, updated=counts.updated, rejected=batch.rejected
+            )
+            if not goes_on:
+                raise Stopped("the import was stopped; what was written before stays")
+        return counts
+
+    async def end(self, problem: str, errors: ErrorsFile) -> None:
+        async with self.database.transaction() as tx:
+            await end_import(tx, self.turn, problem=problem, errors=await asyncio.to_thread(errors.read_kept))
+
+
+async def _write_batches(
+    account: _Account, sheet: Sheet, reader: RowReader, errors: ErrorsFile, *, progress: Progress | None
+) -> ImportReport:
+    options = reader.options
     columns = Columns(fields=reader.fields, attributes=reader.attributes)
-    report = _nothing_yet(import_id)
+    report = _nothing_yet(account.turn.import_id)
     batches = _read_ahead(reader, sheet, options.batch_rows)
     pending = asyncio.create_task(asyncio.to_thread(next, batches, None))
     try:
         while isinstance(batch := await pending, Batch):
             pending = asyncio.create_task(asyncio.to_thread(next, batches, None))
-            async with database.transaction() as tx:
-                counts = await write_contacts(tx, options.team_id, batch.contacts, columns, list_id=account.list_id)
-                await count_import(
-                    tx,
-                    import_id,
-                    read=batch.read,
-                    added=counts.added,
-                    updated=counts.updated,
-                    rejected=batch.rejected,
-                )
+            account.check_on()
+            counts = _NOTHING
+            if not account.is_written(report.read + batch.read):
+                counts = await account.write(batch, options, columns)
             errors.write(batch.problems)
             report = _add(report, batch, counts, errors)
             if progress:
@@ -126,6 +153,9 @@ async def _write_batches(
     finally:
         await asyncio.wait([pending])  # the thread must not read from a file that is closed under it
     return replace(report, problem=batch or "")
+
+
+_NOTHING = BatchCounts(added=0, updated=0, unchanged=0)
 
 
 def _read_ahead(reader: RowReader, sheet: Sheet, size: int) -> Iterator[Batch | str]:
