@@ -12,14 +12,18 @@ from notifier.domain.contact import AttributeValue, ConsentAct, ConsentRecord, C
 from notifier.domain.keys import derive_keys
 from notifier.domain.links import address_key
 from notifier.domain.message import RunId
+from notifier.domain.person import Person, Role
 from notifier.planning.apply import Change, apply_definitions
 from notifier.planning.definitions.folder import load_definitions
+from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.planning.plan import plan_due
+from notifier.planning.release import release_facts, release_run
+from notifier.planning.single import ask_release
 from notifier.settings import Settings
-from notifier.store import clock
+from notifier.store import access, clock, runs
 from notifier.store.contacts import record_consent, upsert_contact
-from notifier.store.database import Database
+from notifier.store.database import Database, Tx
 from notifier.store.messages.claim import Batch, claim_batch
 from notifier.store.runs import Run
 
@@ -201,11 +205,40 @@ async def launch(
     inputs: Mapping[str, object] | None = None,
     audience_list: str = "",
 ) -> Run:
-    """A run, not yet planned."""
+    """A run released by another than its author, not yet planned."""
+    draft = Draft(campaign_key=key, inputs=inputs or {}, at=at, audience_list=audience_list)
     async with database.transaction() as tx:
-        return await launch_campaign(
-            tx, team_id=1, campaign_key=key, inputs=inputs or {}, by="test", at=at, audience_list=audience_list
-        )
+        run = await launch_campaign(tx, team_id=1, draft=draft, by=Person(name="test"))
+        return await released(tx, run)
+
+
+async def released(tx: Tx, run: Run) -> Run:
+    """The run as a second person lets it out, if it needs one."""
+    if run.state != "submitted":
+        return run
+    return await release_run(tx, run.id, await person(tx, "checker"), hash=(await release_facts(tx, run)).hash)
+
+
+async def person(tx: Tx, login: str, role: Role = Role.APPROVER) -> Person:
+    """A user who exists from then on; the role is that of the first call."""
+    found = await access.find_user(tx, login)
+    if found is None:
+        await access.add_user(tx, 1, login=login, name=login, role=role, password_hash="-", locale="en")
+        return await person(tx, login)
+    return Person(name=login, user_id=found.id, role=Role(found.role))
+
+
+async def release_by_another(database: Database, run_id: int) -> Run:
+    """A second person lets a submitted run out."""
+    async with database.transaction() as tx:
+        return await released(tx, await runs.get_run(tx, run_id))
+
+
+async def release_singles(database: Database, *campaigns: str) -> None:
+    """Single messages of these campaigns may be sent."""
+    for key in campaigns:
+        async with database.transaction() as tx:
+            await released(tx, await ask_release(tx, team_id=1, campaign_key=key, by=Person(name="test")))
 
 
 async def launch_and_plan(database: Database, key: str = "news", *, inputs: Mapping[str, object] | None = None) -> Run:

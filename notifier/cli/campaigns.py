@@ -12,10 +12,12 @@ from notifier.cli.door import TEAM, who, with_rows
 from notifier.cli.inputs import read_inputs, read_moment
 from notifier.cli.show import confirm, describe_counts, note, say, say_json, say_table
 from notifier.domain.inputs import example_inputs
+from notifier.domain.person import Person
 from notifier.planning.catalogue import CampaignVersion, find_bank, find_campaign, list_campaigns
 from notifier.planning.control import cancel_run, resume_run, stop_run
+from notifier.planning.draft import Draft, fill_inputs
 from notifier.planning.forecast import Forecast, StepForecast, forecast_campaign
-from notifier.planning.launch import fill_inputs, launch_campaign
+from notifier.planning.launch import launch_campaign
 from notifier.planning.schedule import next_occurrence, to_local
 from notifier.settings import Settings
 from notifier.store import clock
@@ -154,15 +156,8 @@ def launch(  # noqa: PLR0917 - one for each option
             _say_forecast(expected)
         confirm(f"Launch {key} {f'at {at}' if at else 'now'}?", yes=yes)
         async with database.transaction() as tx:
-            run = await launch_campaign(
-                tx,
-                team_id=TEAM,
-                campaign_key=key,
-                inputs=start | values,
-                by=who(),
-                at=starts_at,
-                audience_list=list_key,
-            )
+            draft = Draft(campaign_key=key, inputs=start | values, at=starts_at, audience_list=list_key)
+            run = await launch_campaign(tx, team_id=TEAM, draft=draft, by=Person(name=who()))
         await _ring(settings)
         return run
 
@@ -282,7 +277,7 @@ def fill(run: RunNumber, given: Given = None, inputs: InputFile = None) -> None:
     - `notifier campaign fill 202603000001 --inputs week.yaml`
     """
     values = read_inputs(given or [], inputs)
-    filled = _in_transaction(lambda tx: fill_inputs(tx, run, values, who()))
+    filled = _in_transaction(lambda tx: fill_inputs(tx, run, values, Person(name=who())))
     say(f"Run {filled.id} is {filled.state}.")
 
 

@@ -3,7 +3,7 @@
 import ipaddress
 
 from notifier.demo.options import DemoOptions
-from notifier.demo.story import BY, TEAM
+from notifier.demo.story import TEAM
 from notifier.domain.errors import ServiceError
 from notifier.domain.spec import account_from_spec
 from notifier.planning.definitions.folder import Definitions
@@ -70,7 +70,7 @@ async def refuse_foreign_data(tx: Tx) -> None:
 async def mark_prepared(tx: Tx) -> None:
     """From now on the database is a demo's."""
     if not await has_act(tx, TEAM, PREPARED):
-        await add_audit(tx, TEAM, actor=BY, act=PREPARED, subject="demo", detail={})
+        await add_audit(tx, TEAM, actor="demo", act=PREPARED, subject="demo", detail={})
 
 
 def _is_loopback(host: str) -> bool:

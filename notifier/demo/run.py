@@ -16,7 +16,7 @@ from notifier.demo.customers import LIVE_PACE, STORY_PACE, TRUE_SATISFACTION, Cu
 from notifier.demo.guard import mark_prepared, refuse_foreign_data, refuse_unsafe_settings
 from notifier.demo.options import DemoOptions
 from notifier.demo.prepare import prepare, read_definitions
-from notifier.demo.story import at_once, by_calendar, launch_story
+from notifier.demo.story import at_once, by_calendar, launch_story, release_submitted
 from notifier.demo.summary import Summary, show_summary, summarize
 from notifier.domain.errors import ServiceError
 from notifier.embedded import embedded_services, reset
@@ -33,6 +33,7 @@ from notifier.web.access.demo import DEMO_LOGINS
 _POLL_S = 0.05
 _STUCK_S = 180.0
 _LIVE_PAUSE_S = 1.0
+_LEFT_TO_VISITOR = "financial-tips"  # the approver of the live demo has something to release
 _ROUNDS_AT_MOST = 20_000
 
 
@@ -91,6 +92,8 @@ async def _to_the_end(database: Database, bell: Bell, customers: Customers, opti
 async def _play_out(database: Database, bell: Bell, customers: Customers, tell: Callable[[str], None]) -> None:
     """Let workers and customers do what is due, then move the clock to the next thing, until there is none."""
     for _ in range(_ROUNDS_AT_MOST):
+        async with database.transaction() as tx:
+            await release_submitted(tx)
         await _until_idle(database, customers, tell)
         moment = await _next_moment(database, customers)
         if moment is None:
@@ -136,7 +139,7 @@ async def _live(database: Database, bell: Bell, customers: Customers, settings: 
     launched: Sequence[Run] = ()
     if is_fresh:
         async with database.transaction() as tx:
-            launched = await launch_story(tx, at_once)
+            launched = await launch_story(tx, at_once, left_to_visitor=_LEFT_TO_VISITOR)
     await bell.ring("tick")
     print(_welcome(settings, launched), flush=True)  # noqa: T201
     while True:

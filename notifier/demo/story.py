@@ -5,16 +5,20 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from notifier.domain.campaign import Campaign, InputType
+from notifier.domain.errors import NotFound
 from notifier.domain.inputs import example_inputs
+from notifier.domain.person import Person, Role
 from notifier.planning.catalogue import CampaignVersion, list_campaigns
+from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
+from notifier.planning.release import release_facts, release_run
 from notifier.planning.schedule import next_occurrence
-from notifier.store import clock
+from notifier.store import access, clock, runs
 from notifier.store.database import Tx
 from notifier.store.runs import Run
+from notifier.web.access.demo import DEMO_LOGINS
 
 TEAM = 1
-BY = "demo"
 OPENING = datetime(2026, 3, 9, 8, 30)  # noqa: DTZ001 - the bank's local time; the examples in the pack are of this week
 _CORRECTED_AFTER = timedelta(hours=5)
 
@@ -27,8 +31,12 @@ def opening_moment(zone: str) -> datetime:
 Starts = Callable[[CampaignVersion, datetime], datetime]
 
 
-async def launch_story(tx: Tx, starts: Starts) -> list[Run]:
-    """Launch all campaigns when `starts` says; a correction some hours after what it corrects."""
+async def launch_story(tx: Tx, starts: Starts, *, left_to_visitor: str = "") -> list[Run]:
+    """The author launches all campaigns when `starts` says, the approver releases them; a correction comes later.
+
+    `left_to_visitor`: a campaign whose run still waits for its release.
+    """
+    author, approver = [await _person(tx, login) for login, *_ in DEMO_LOGINS]
     now = await clock.now(tx)
     versions = await list_campaigns(tx, TEAM)
     launched: dict[str, Run] = {}
@@ -40,17 +48,37 @@ async def launch_story(tx: Tx, starts: Starts) -> list[Run]:
             if alert is None:
                 continue
             at = alert.nominal_at + _CORRECTED_AFTER
-        run = await launch_campaign(
-            tx,
-            team_id=TEAM,
+        draft = Draft(
             campaign_key=campaign.key,
             inputs=story_inputs(campaign, at - opening_moment(version.bank.zone), alert),
-            by=BY,
             at=at,
         )
+        run = await launch_campaign(tx, team_id=TEAM, draft=draft, by=author)
+        if campaign.key != left_to_visitor:
+            run = await _release(tx, run, approver)
         launched[campaign.key] = run
         alert = run if campaign.purpose == "emergency" else alert
     return list(launched.values())
+
+
+async def release_submitted(tx: Tx) -> int:
+    """The approver of the story releases what waits for it, as a run whose audience changed; returns how many."""
+    _, approver = [await _person(tx, login) for login, *_ in DEMO_LOGINS]
+    waiting = await runs.list_submitted(tx, TEAM)
+    for run_id in waiting:
+        await _release(tx, await runs.get_run(tx, run_id), approver)
+    return len(waiting)
+
+
+async def _release(tx: Tx, run: Run, by: Person) -> Run:
+    return await release_run(tx, run.id, by, hash=(await release_facts(tx, run)).hash)
+
+
+async def _person(tx: Tx, login: str) -> Person:
+    user = await access.find_user(tx, login)
+    if user is None:
+        raise NotFound(f"the demo has no user {login!r}")
+    return Person(name=login, user_id=user.id, role=Role(user.role))
 
 
 def at_once(version: CampaignVersion, now: datetime) -> datetime:

@@ -6,6 +6,8 @@ NotifierError
 ├── InputError           a value given by a person or a system is wrong: field, remedy
 ├── NotFound             no such thing, or not for you
 ├── Conflict             the request contradicts what already happened
+│   └── NotReleased      a person has to release it first
+├── Forbidden            somebody else may do it, not who asks
 ├── IllegalMove          a message may not go from this state to that
 ├── RenderError          a template could not be rendered for one contact
 ├── ServiceError         a server we need cannot be reached or started
@@ -66,6 +68,14 @@ class NotFound(NotifierError):
 
 class Conflict(NotifierError):
     """The request contradicts what already happened."""
+
+
+class NotReleased(Conflict):
+    """A person has to release it first."""
+
+
+class Forbidden(NotifierError):
+    """Somebody else may do it, not who asks; says who."""
 
 
 class IllegalMove(NotifierError):

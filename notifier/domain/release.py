@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from notifier.domain.audience import All, KindIs, Rule
+from notifier.domain.audience import All, KindIs, Not, Rule
 from notifier.domain.audience import Any as AnyOf
 from notifier.domain.campaign import Campaign
 from notifier.domain.contact import ContactKind
@@ -29,6 +29,8 @@ def may_reach_customers(rule: Rule) -> bool:
             return kind is ContactKind.CUSTOMER
         case All(rules):
             return all(may_reach_customers(one) for one in rules)
+        case Not(KindIs(kind)):
+            return kind is not ContactKind.CUSTOMER
         case AnyOf(rules):
             return any(may_reach_customers(one) for one in rules)
         case _:

@@ -9,7 +9,7 @@ from notifier.store.messages.record import cancel_queued
 _MOVES = {
     "stop": (("scheduled", "running"), "stopped"),
     "resume": (("stopped",), "running"),
-    "cancel": (("waiting", "scheduled", "running", "stopped"), "cancelled"),
+    "cancel": (("draft", "waiting", "submitted", "scheduled", "running", "stopped"), "cancelled"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Forecast: who a campaign would reach if it were launched now; nothing is written."""
+"""Forecast: who a campaign or a run would reach if it went out now; nothing is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from notifier.domain.errors import InputError
 from notifier.domain.inputs import check_value, default_inputs, read_inputs
 from notifier.domain.purpose import RULES, Purpose
 from notifier.domain.template import Bank
+from notifier.planning.audience import narrow_audience, run_audience
 from notifier.planning.catalogue import CampaignVersion, find_campaign
-from notifier.planning.launch import check_list, run_purpose
-from notifier.planning.plan import narrow_audience
+from notifier.planning.draft import check_list, run_purpose
 from notifier.planning.schedule import next_occurrence
 from notifier.store import clock
 from notifier.store.audience import Fragment, compile_rule, count_audience
 from notifier.store.database import Tx
+from notifier.store.runs import Run
 from notifier.store.views.forecast import FIRST, Reach, count_reach
 
 
@@ -37,6 +38,18 @@ class StepForecast:
     def messages(self) -> int:
         """Messages that would be sent, after the sample; posts count one per account."""
         return len(self.accounts) + sum(round(one.reachable * self.sample_pct / 100) for one in self.reach)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Audience:
+    """Who is meant, by which version of a campaign."""
+
+    team_id: int
+    version: CampaignVersion
+    meant: Rule
+    bindings: Bindings
+    purpose: str
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,27 +74,50 @@ async def forecast_campaign(
     version = await find_campaign(tx, team_id, campaign_key)
     campaign = version.campaign
     await check_list(tx, team_id, audience_list)
-    meant = narrow_audience(campaign, audience_list)
     bindings = Bindings(inputs=read_inputs(campaign, _known_inputs(version, given)))
-    purpose = await run_purpose(tx, campaign, bindings.inputs)
+    audience = _Audience(
+        team_id=team_id,
+        version=version,
+        meant=narrow_audience(campaign, audience_list=audience_list),
+        bindings=bindings,
+        purpose=await run_purpose(tx, campaign, bindings.inputs),
+    )
+    starts_at = next_occurrence(campaign.schedule, await clock.now(tx), version.bank.zone)
+    return await _forecast(tx, audience, starts_at)
+
+
+async def forecast_run(tx: Tx, run: Run, version: CampaignVersion) -> Forecast:
+    """The same for a run, with its inputs, its list and its segment; an exercise sends no posts.
+
+    `InputError` names an input the audience depends on that nobody filled yet.
+    """
+    audience = _Audience(
+        team_id=run.team_id,
+        version=version,
+        meant=await run_audience(tx, run, version.campaign),
+        bindings=Bindings(inputs=read_inputs(version.campaign, run.inputs), run_id=run.id),
+        purpose=run.purpose,
+        drill=run.drill,
+    )
+    return await _forecast(tx, audience, None if run.at_once else run.nominal_at)
+
+
+async def _forecast(tx: Tx, audience: _Audience, starts_at: datetime | None) -> Forecast:
     contacts = await count_audience(
         tx,
-        meant,
-        bindings,
-        team_id=team_id,
-        default_locale=version.bank.default_locale,
-        default_zone=version.bank.zone,
+        audience.meant,
+        audience.bindings,
+        team_id=audience.team_id,
+        default_locale=audience.version.bank.default_locale,
+        default_zone=audience.version.bank.zone,
     )
-    steps = [
-        await _forecast_step(tx, team_id, step, version=version, meant=meant, bindings=bindings, purpose=purpose)
-        for step in campaign.steps
-    ]
+    campaign = audience.version.campaign
     return Forecast(
         campaign=campaign.key,
-        purpose=purpose,
+        purpose=audience.purpose,
         contacts=contacts,
-        starts_at=next_occurrence(campaign.schedule, await clock.now(tx), version.bank.zone),
-        steps=tuple(steps),
+        starts_at=starts_at,
+        steps=tuple([await _forecast_step(tx, audience, step) for step in campaign.steps]),
     )
 
 
@@ -94,15 +130,14 @@ def _known_inputs(version: CampaignVersion, given: Mapping[str, object]) -> dict
     return {**default_inputs(campaign)[0], **checked}
 
 
-async def _forecast_step(
-    tx: Tx, team_id: int, step: Step, *, version: CampaignVersion, meant: Rule, bindings: Bindings, purpose: str
-) -> StepForecast:
-    own = version.campaign.purpose_of(step) or Purpose(purpose)
+async def _forecast_step(tx: Tx, audience: _Audience, step: Step) -> StepForecast:
+    version, bindings = audience.version, audience.bindings
+    own = version.campaign.purpose_of(step) or Purpose(audience.purpose)
     reach: list[Reach] = []
     if not step.is_post:
         reach = await count_reach(
             tx,
-            _compile(All((meant, step.audience)), bindings, team_id, version.bank),
+            _compile(All((audience.meant, step.audience)), bindings, audience.team_id, version.bank),
             channels=[channel.value for channel in step.channels or step.by],
             pick_first=bool(step.by),
             topic=version.campaign.topic_of(step),
@@ -117,7 +152,7 @@ async def _forecast_step(
         sample_pct=step.sample_pct,
         at_most=step.condition is not None,
         reach=tuple(reach),
-        accounts=step.accounts,
+        accounts=() if audience.drill else step.accounts,
     )
 
 
@@ -127,4 +162,4 @@ def _compile(rule: Rule, bindings: Bindings, team_id: int, bank: Bank) -> Fragme
     )
 
 
-__all__ = ["Forecast", "Reach", "StepForecast", "forecast_campaign"]
+__all__ = ["Forecast", "Reach", "StepForecast", "forecast_campaign", "forecast_run"]

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-from notifier.domain.audience import NOBODY, All, Bindings, InList, Rule
-from notifier.domain.campaign import Campaign, Step
+from notifier.domain.audience import Bindings, Rule
+from notifier.domain.campaign import Step
 from notifier.domain.channel import Channel
 from notifier.domain.errors import NotFound, NotifierError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
 from notifier.domain.purpose import Purpose
 from notifier.logs import get_logger
+from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
+from notifier.planning.release import call_back, release_problem
 from notifier.store import runs
 from notifier.store.access import add_audit
 from notifier.store.audience import Fragment, compile_rule
@@ -70,6 +72,9 @@ async def plan_part(database: Database, run_id: RunId, step_name: str, *, chunk:
             return None
         version = await get_campaign(tx, run)
         if run.frozen_at is None:
+            if problem := await release_problem(tx, run, version):
+                await call_back(tx, run, problem)
+                return None
             await freeze_audience(tx, run, version)
         step = next((step for step in version.campaign.steps if step.name == step_name), None)
         if step is None:
@@ -90,23 +95,14 @@ async def _halt(database: Database, run_id: RunId, error: Exception) -> None:
 
 
 async def freeze_audience(tx: Tx, run: Run, version: CampaignVersion) -> int:
-    """The contacts meant and the accounts of all posts become recipients; returns how many contacts.
-
-    A campaign of posts alone means nobody in particular.
-    """
+    """The contacts meant and the accounts of all posts become recipients; returns how many contacts."""
     campaign = version.campaign
-    meant = narrow_audience(campaign, run.audience_list) if any(not step.is_post for step in campaign.steps) else NOBODY
-    where = _compile(meant, run, version, first=_FREEZE_FIRST)
+    where = _compile(await run_audience(tx, run, campaign), run, version, first=_FREEZE_FIRST)
     accounts = sorted({account for step in campaign.steps for account in step.accounts})
     count = await runs.freeze_recipients(tx, run, where.sql, list(where.params), accounts)
     log.info("planning.audience_frozen", run=run.id, recipients=count)
     await _audit_override(tx, run, version)
     return count
-
-
-def narrow_audience(campaign: Campaign, audience_list: str) -> Rule:
-    """The campaign's audience, or the imported list a run is launched for within it."""
-    return All((campaign.audience, InList(audience_list))) if audience_list else campaign.audience
 
 
 async def _audit_override(tx: Tx, run: Run, version: CampaignVersion) -> None:

@@ -4,28 +4,35 @@ from datetime import datetime, timedelta
 
 from notifier.domain.errors import Conflict, NotifierError
 from notifier.domain.inputs import default_inputs
+from notifier.domain.person import SCHEDULE
+from notifier.domain.run import RunState
 from notifier.logs import get_logger
-from notifier.planning.catalogue import CampaignVersion, get_campaign, list_campaigns
-from notifier.planning.launch import Launch, make_run, useless_after
+from notifier.planning.catalogue import CampaignVersion, get_campaign, list_campaigns, pin
+from notifier.planning.draft import audit_run, run_purpose
 from notifier.planning.schedule import first_due_at, next_occurrence
+from notifier.planning.steps import useless_after
 from notifier.store import clock, runs
-from notifier.store.access import add_audit
 from notifier.store.database import Database, Tx
-from notifier.store.runs import Run
+from notifier.store.runs import NewRun, Run
 
 log = get_logger()
 AHEAD = timedelta(days=2)
 REMIND = timedelta(days=1)
-_BY = "schedule"
-_MISSING = "run.inputs_missing"
-_TOO_LATE = "its inputs were not filled in time"
+_REMINDERS = {RunState.WAITING: "run.inputs_missing", RunState.DRAFT: "run.release_missing"}
+_REMINDERS[RunState.SUBMITTED] = _REMINDERS[RunState.DRAFT]
+_TOO_LATE = {
+    RunState.WAITING: "its inputs were not filled in time",
+    RunState.DRAFT: "it was not submitted in time",
+    RunState.SUBMITTED: "it was not released in time",
+}
 
 
 async def make_recurring_runs(database: Database, team_id: int = 1) -> int:
-    """Make the next run of each campaign whose time is within two days; returns how many were made.
+    """Make the next run of each campaign whose time is within some days; returns how many were made.
 
-    A run whose required inputs are empty waits: last week's text never goes out again by itself. A day before its
-    time that is said, once; when its messages would have expired it is cancelled.
+    Each is released on its own. A run whose required inputs are empty waits for them first: last week's text never
+    goes out again by itself. A day before its time that is said, once; when its messages would have expired it is
+    cancelled.
     """
     await _look_after_waiting(database, team_id)
     async with database.transaction() as tx:
@@ -54,44 +61,57 @@ async def _look_after_waiting(database: Database, team_id: int) -> None:
 
 async def _remind_or_give_up(tx: Tx, run: Run) -> None:
     now = await clock.now(tx)
-    if run.state != "waiting":
-        return  # filled while its row was waited for
+    if run.state not in _TOO_LATE:
+        return  # released while its row was waited for
+    act = _REMINDERS[RunState(run.state)]
     if now >= useless_after(run, await get_campaign(tx, run)):
         await _give_up(tx, run)
-    elif run.nominal_at - now < REMIND and not await runs.was_audited(tx, run.id, _MISSING):
+    elif run.nominal_at - now < REMIND and not await runs.was_audited(tx, run.id, act):
         detail = {"campaign": run.campaign_key, "nominal_at": run.nominal_at.isoformat()}
-        await add_audit(tx, run.team_id, actor=_BY, act=_MISSING, subject=f"run:{run.id}", detail=detail)
-        log.warning("planning.inputs_missing", run=run.id, **detail)
+        await audit_run(tx, run, SCHEDULE, act, **detail)
+        log.warning("planning.run_waits", run=run.id, state=run.state, **detail)
 
 
 async def _give_up(tx: Tx, run: Run) -> None:
-    if await runs.cancel_waiting(tx, run.id, _TOO_LATE):
-        detail = {"problem": _TOO_LATE}
-        await add_audit(tx, run.team_id, actor=_BY, act="run.cancel", subject=f"run:{run.id}", detail=detail)
+    problem = _TOO_LATE[RunState(run.state)]
+    if await runs.cancel_waiting(tx, run.id, problem):
+        await audit_run(tx, run, SCHEDULE, "run.cancel", problem=problem)
 
 
 async def _make_next(tx: Tx, team_id: int, version: CampaignVersion, now: datetime) -> int:
     schedule, bank = version.campaign.schedule, version.bank
     last = await runs.newest_run(tx, team_id, version.campaign.key, "recurring")
-    after = max(now, last.nominal_at) if last else now
+    after = max(now, last.occurrence_at or last.nominal_at) if last else now
     nominal_at = next_occurrence(schedule, after, bank.zone)
     if nominal_at is None or first_due_at(schedule, nominal_at, bank.zone) - now > AHEAD:
         return 0
-    inputs, complete = default_inputs(version.campaign)
-    launch = Launch(
-        version=version,
-        nominal_at=nominal_at,
-        inputs=inputs,
-        by=_BY,
-        kind="recurring",
-        state="scheduled" if complete else "waiting",
-    )
     try:
         async with tx.transaction():
-            run = await make_run(tx, team_id, launch)
+            run = await _make_run(tx, team_id, version, nominal_at)
     except Conflict:
         return 0  # another worker made it
-    if last is not None and last.state == "waiting":
+    if last is not None and last.state in _TOO_LATE and last.nominal_at <= now:
         await _give_up(tx, last)
     log.info("planning.run_made", run=run.id, campaign=version.campaign.key, state=run.state)
     return 1
+
+
+async def _make_run(tx: Tx, team_id: int, version: CampaignVersion, nominal_at: datetime) -> Run:
+    inputs, complete = default_inputs(version.campaign)
+    new = NewRun(
+        team_id=team_id,
+        campaign_id=version.id,
+        campaign_key=version.campaign.key,
+        kind="recurring",
+        state=RunState.SUBMITTED if complete else RunState.WAITING,
+        nominal_at=nominal_at,
+        inputs=inputs,
+        audience_list="",
+        pinned=(await pin(tx, team_id, version.campaign)).as_json(),
+        purpose=await run_purpose(tx, version.campaign, inputs),
+        launched_by=SCHEDULE.name,
+        occurrence_at=nominal_at,
+    )
+    run = await runs.get_run(tx, await runs.add_run(tx, new))
+    await audit_run(tx, run, SCHEDULE, "run.made", campaign=run.campaign_key)
+    return run

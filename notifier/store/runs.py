@@ -1,16 +1,16 @@
 """Runs, their steps and recipients: from a launch to planned messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
+
+import asyncpg
 
 from notifier.domain.errors import Conflict, NotFound
 from notifier.domain.message import RunId
 from notifier.store.database import Tx
 from notifier.store.messages.fragments import RESEND_AT, RESENT
-
-_UNIQUE_VIOLATION = "23505"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,12 @@ class Run:
     recipients: int
     created_at: datetime
     ended_at: datetime | None
+    at_once: bool  # starts when it is released; until then `nominal_at` is when it was drafted
+    occurrence_at: datetime | None  # of a recurring run: which of its schedule's times it stands for
+    drill: bool
+    authors: tuple[int, ...]  # users who made or changed it
+    segment_id: int | None
+    submitted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ class NewStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run as launched."""
+    """A run as drafted."""
 
     team_id: int
     campaign_id: int
@@ -73,10 +79,16 @@ class NewRun:
     pinned: Mapping[str, Any]
     purpose: str
     launched_by: str
+    at_once: bool = False
+    occurrence_at: datetime | None = None
+    drill: bool = False
+    authors: tuple[int, ...] = ()
+    segment_id: int | None = None
 
 
 _RUN = """id, team_id, campaign_id, campaign_key, kind, state, nominal_at, inputs, audience_list, pinned, purpose,
-    launched_by, problem, frozen_at, recipients, created_at, ended_at"""
+    launched_by, problem, frozen_at, recipients, created_at, ended_at, at_once, occurrence_at, drill, authors,
+    segment_id, submitted_at"""
 
 
 async def add_run(tx: Tx, run: NewRun) -> RunId:
@@ -87,10 +99,11 @@ async def add_run(tx: Tx, run: NewRun) -> RunId:
     identity = await tx.fetchval(
         """
         INSERT INTO notifier.runs (id, team_id, campaign_id, campaign_key, kind, state, nominal_at, inputs,
-            audience_list, pinned, purpose, launched_by)
-        SELECT coalesce(max(id), $1::bigint * 1000000) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+            audience_list, pinned, purpose, launched_by, at_once, occurrence_at, drill, authors, segment_id, submitted_at)
+        SELECT coalesce(max(id), $1::bigint * 1000000) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+            $13, $14, $15, $16, $17, CASE WHEN $5 = 'submitted' THEN notifier.now() END
         FROM notifier.runs WHERE id > $1::bigint * 1000000 AND id < ($1::bigint + 1) * 1000000
-        ON CONFLICT (team_id, campaign_key, kind, nominal_at) DO NOTHING RETURNING id
+        ON CONFLICT DO NOTHING RETURNING id
         """,
         month,
         run.team_id,
@@ -104,10 +117,20 @@ async def add_run(tx: Tx, run: NewRun) -> RunId:
         run.pinned,
         run.purpose,
         run.launched_by,
+        run.at_once,
+        run.occurrence_at,
+        run.drill,
+        list(run.authors),
+        run.segment_id,
     )
     if identity is None:
-        raise Conflict(f"{run.campaign_key} already has a run for {run.nominal_at.isoformat()}")
+        raise already_there(run.campaign_key, run.nominal_at)
     return RunId(identity)
+
+
+def already_there(campaign_key: str, at: datetime) -> Conflict:
+    """A campaign has one run for a time."""
+    return Conflict(f"{campaign_key} already has a run for {at.isoformat()}")
 
 
 async def add_steps(tx: Tx, run_id: RunId, steps: list[NewStep]) -> None:
@@ -148,7 +171,21 @@ async def get_run(tx: Tx, run_id: int, *, lock: bool = False) -> Run:
     row = await tx.fetchrow(f"SELECT {_RUN} FROM notifier.runs WHERE id = $1 {'FOR UPDATE' if lock else ''}", run_id)
     if row is None:
         raise NotFound(f"there is no run {run_id}")
-    return Run(**dict(row))
+    return _read(row)
+
+
+def _read(row: Any) -> Run:
+    return Run(**{**dict(row), "authors": tuple(row["authors"])})
+
+
+async def lock_steps(tx: Tx, run_id: int) -> None:
+    """Wait for the planners of this run: they lock a step and then the run, and so does who changes both."""
+    await tx.execute("SELECT 1 FROM notifier.run_steps WHERE run_id = $1 ORDER BY step FOR UPDATE", run_id)
+
+
+async def drop_steps(tx: Tx, run_id: int) -> None:
+    """Forget the steps of a run that has not begun; its next release writes them anew."""
+    await tx.execute("DELETE FROM notifier.run_steps WHERE run_id = $1", run_id)
 
 
 async def gate_claims(tx: Tx, run_id: int) -> None:
@@ -170,27 +207,73 @@ async def set_run_state(tx: Tx, run_id: int, state: str, problem: str = "") -> N
     )
 
 
-async def set_run_inputs(
-    tx: Tx, run_id: int, inputs: Mapping[str, Any], *, campaign_id: int, pinned: Mapping[str, Any], purpose: str
-) -> None:
-    """Fill the inputs of a run that waited for them; it goes out as its campaign stands now."""
+async def change_run(tx: Tx, run_id: int, run: NewRun) -> None:
+    """All that a draft says, anew; `Conflict` where the campaign has a run for this time already."""
+    try:
+        async with tx.transaction():
+            await tx.execute(
+                """
+                UPDATE notifier.runs SET campaign_id = $2, state = $3, nominal_at = $4, inputs = $5, audience_list = $6,
+                    pinned = $7, purpose = $8, at_once = $9, drill = $10, authors = $11, segment_id = $12, problem = '',
+                    submitted_at = CASE WHEN $3 = 'submitted' THEN notifier.now() END
+                WHERE id = $1
+                """,
+                run_id,
+                run.campaign_id,
+                run.state,
+                run.nominal_at,
+                run.inputs,
+                run.audience_list,
+                run.pinned,
+                run.purpose,
+                run.at_once,
+                run.drill,
+                list(run.authors),
+                run.segment_id,
+            )
+    except asyncpg.UniqueViolationError:
+        raise already_there(run.campaign_key, run.nominal_at) from None
+
+
+async def submit_run(tx: Tx, run: Run, authors: Sequence[int]) -> None:
+    """The draft waits for its release; `Conflict` where the campaign has a run for this time already."""
+    try:
+        async with tx.transaction():
+            await tx.execute(
+                """
+                UPDATE notifier.runs SET state = 'submitted', problem = '', authors = $2, submitted_at = notifier.now()
+                WHERE id = $1
+                """,
+                run.id,
+                list(authors),
+            )
+    except asyncpg.UniqueViolationError:
+        raise already_there(run.campaign_key, run.nominal_at) from None
+
+
+async def start_run(tx: Tx, run_id: int, *, state: str, nominal_at: datetime) -> None:
+    """A released run, from then on at the mercy of its time."""
     await tx.execute(
-        """
-        UPDATE notifier.runs SET inputs = $2, campaign_id = $3, pinned = $4, purpose = $5, state = 'scheduled'
-        WHERE id = $1
-        """,
-        run_id,
-        inputs,
-        campaign_id,
-        pinned,
-        purpose,
+        "UPDATE notifier.runs SET state = $2, nominal_at = $3, problem = '' WHERE id = $1", run_id, state, nominal_at
     )
 
 
 async def list_waiting(tx: Tx, team_id: int) -> list[RunId]:
-    """Runs that wait for inputs, the soonest first."""
+    """Recurring runs that wait for inputs or for their release, the soonest first."""
     rows = await tx.fetch(
-        "SELECT id FROM notifier.runs WHERE team_id = $1 AND state = 'waiting' ORDER BY nominal_at, id", team_id
+        """
+        SELECT id FROM notifier.runs WHERE team_id = $1 AND kind = 'recurring' AND state IN ('draft', 'waiting', 'submitted')
+        ORDER BY nominal_at, id
+        """,
+        team_id,
+    )
+    return [RunId(row["id"]) for row in rows]
+
+
+async def list_submitted(tx: Tx, team_id: int) -> list[RunId]:
+    """Runs that wait for their release, the soonest first."""
+    rows = await tx.fetch(
+        "SELECT id FROM notifier.runs WHERE team_id = $1 AND state = 'submitted' ORDER BY nominal_at, id", team_id
     )
     return [RunId(row["id"]) for row in rows]
 
@@ -203,11 +286,11 @@ async def was_audited(tx: Tx, run_id: int, act: str) -> bool:
 
 
 async def cancel_waiting(tx: Tx, run_id: int, problem: str) -> bool:
-    """End a run that still waits for inputs; False where somebody has filled or cancelled it meanwhile."""
+    """End a run that waits still; False where somebody has released or cancelled it meanwhile."""
     found = await tx.fetchval(
         """
         UPDATE notifier.runs SET state = 'cancelled', problem = $2, ended_at = notifier.now()
-        WHERE id = $1 AND state = 'waiting' RETURNING id
+        WHERE id = $1 AND state IN ('draft', 'waiting', 'submitted') RETURNING id
         """,
         run_id,
         problem,
@@ -216,17 +299,50 @@ async def cancel_waiting(tx: Tx, run_id: int, problem: str) -> bool:
 
 
 async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run | None:
-    """The run with the latest nominal time."""
+    """The run of the latest time it was made for."""
     row = await tx.fetchrow(
         f"""
         SELECT {_RUN} FROM notifier.runs WHERE team_id = $1 AND campaign_key = $2 AND kind = $3
-        ORDER BY nominal_at DESC LIMIT 1
+        ORDER BY coalesce(occurrence_at, nominal_at) DESC LIMIT 1
         """,
         team_id,
         campaign_key,
         kind,
     )
-    return Run(**dict(row)) if row else None
+    return _read(row) if row else None
+
+
+async def find_standing(tx: Tx, wanted: NewRun) -> Run | None:
+    """The standing run of these very versions in the month of `nominal_at` or later."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_RUN} FROM notifier.runs
+        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND nominal_at >= $3 AND campaign_id = $4
+            AND pinned = $5 AND state IN ('submitted', 'running', 'stopped')
+        ORDER BY nominal_at DESC LIMIT 1
+        """,
+        wanted.team_id,
+        wanted.campaign_key,
+        wanted.nominal_at,
+        wanted.campaign_id,
+        wanted.pinned,
+    )
+    return _read(row) if row else None
+
+
+async def find_released_standing(tx: Tx, team_id: int, campaign_key: str) -> Run | None:
+    """The newest standing run that was released, of whichever versions and month."""
+    row = await tx.fetchrow(
+        f"""
+        SELECT {_RUN} FROM notifier.runs r
+        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND state IN ('running', 'stopped')
+            AND EXISTS (SELECT 1 FROM notifier.releases v WHERE v.run_id = r.id AND v.voided_at IS NULL)
+        ORDER BY nominal_at DESC LIMIT 1
+        """,
+        team_id,
+        campaign_key,
+    )
+    return _read(row) if row else None
 
 
 async def has_list(tx: Tx, team_id: int, key: str) -> bool:
@@ -257,11 +373,16 @@ async def list_due_steps(tx: Tx) -> list[DueStep]:
 
 
 async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], accounts: list[str]) -> int:
-    """Freeze the audience and the accounts into recipients; `where` is over `c`, its params from $3 on."""
+    """Freeze the audience and the accounts into recipients; `where` is over `c`, its params from $3 on.
+
+    Whatever it says, an exercise takes no customer.
+    """
     status = await tx.execute(
         f"""
         INSERT INTO notifier.recipients (run_id, team_id, contact_id)
-        SELECT $1, $2, c.id FROM notifier.contacts c WHERE c.team_id = $2 AND ({where}) ORDER BY c.id
+        SELECT $1, $2, c.id FROM notifier.contacts c WHERE c.team_id = $2 AND ({where})
+            AND NOT (c.kind = 'customer' AND (SELECT r.drill FROM notifier.runs r WHERE r.id = $1))
+        ORDER BY c.id
         """,
         run.id,
         run.team_id,
@@ -312,7 +433,7 @@ async def list_runs_to_end(tx: Tx) -> list[RunId]:
         LEFT JOIN LATERAL (
             SELECT 1 AS found FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued' LIMIT 1) AS queued ON true
         LEFT JOIN LATERAL (
-            SELECT 1 AS found FROM notifier.messages m WHERE m.run_id = r.id AND m.state IN ('sending', 'uncertain') LIMIT 1
+            SELECT 1 AS found FROM notifier.messages m WHERE m.run_id = r.id AND m.state IN ('sending', 'uncertain', 'to-post') LIMIT 1
             ) AS open ON true
         WHERE r.state = 'running' AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM notifier.run_steps s WHERE s.run_id = r.id AND s.state <> 'planned')
@@ -340,6 +461,9 @@ async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
                 FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
                 JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
                 WHERE r.state = 'running' AND m.state = 'uncertain' AND {RESENT}
+            UNION ALL
+            SELECT min(m.expires_at) FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+                WHERE r.state = 'running' AND m.state = 'to-post'
         ) AS moments
         """,
         patience,

@@ -16,6 +16,7 @@ from notifier.domain.errors import (
     Conflict,
     DefinitionError,
     DefinitionErrors,
+    Forbidden,
     InputError,
     NotFound,
     NotifierError,
@@ -33,6 +34,7 @@ _STATUS: tuple[tuple[type[NotifierError], int], ...] = (
     (DefinitionErrors, 422),
     (RenderError, 422),
     (NotFound, 404),
+    (Forbidden, 403),
     (Conflict, 409),
     (ServiceError, 503),
 )

@@ -52,7 +52,7 @@ async def test_a_stopped_run_goes_on_when_resumed(database: Database, settings: 
     await drain(settings, database)
     assert await state_counts(database) == {"accepted": 3}
     acts = await fetch(database, "SELECT act FROM notifier.audit ORDER BY id")
-    assert [act for (act,) in acts] == ["run.launched", "run.stop", "run.resume"]
+    assert [act for (act,) in acts] == ["run.drafted", "run.submitted", "run.released", "run.stop", "run.resume"]
 
 
 async def test_a_run_stopped_before_it_began_is_not_planned_until_resumed(

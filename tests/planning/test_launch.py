@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from notifier.domain.errors import Conflict, InputError, NotFound
-from notifier.planning.launch import SentOne, send_one
+from notifier.domain.errors import Conflict, InputError, NotFound, NotReleased
+from notifier.domain.person import Person
+from notifier.planning.single import SentOne, send_one
 from notifier.settings import Settings
 from notifier.store.database import Database
 from tests.builders import (
@@ -23,6 +24,7 @@ from tests.builders import (
     kept,
     launch,
     launch_and_plan,
+    release_singles,
     set_now,
     state_counts,
     states,
@@ -38,11 +40,18 @@ inputs:
 steps:
   inform: {channels: [email], template: note, with: {word: 更正}}
 """
+API = Person(name="api")
 
 
 async def _send(database: Database, contact: str, word: str = "1", key: str = "code") -> SentOne:
+    await release_singles(database, key)
     async with database.transaction() as tx:
-        return await send_one(tx, team_id=1, campaign_key=key, external_id=contact, inputs={"word": word}, by="api")
+        return await send_one(tx, team_id=1, campaign_key=key, external_id=contact, inputs={"word": word}, by=API)
+
+
+async def _ask(database: Database) -> SentOne:
+    async with database.transaction() as tx:
+        return await send_one(tx, team_id=1, campaign_key="code", external_id="c1", inputs={"word": "1"}, by=API)
 
 
 async def test_a_campaign_has_one_run_for_a_time(database: Database, tmp_path: Path) -> None:
@@ -95,8 +104,10 @@ async def test_a_launch_is_audited(database: Database, tmp_path: Path) -> None:
     await set_now(database)
     await define(database, tmp_path, campaign())
     run = await launch(database)
-    assert await fetch(database, "SELECT actor, act, subject FROM notifier.audit") == [
-        ("test", "run.launched", f"run:{run.id}")
+    assert await fetch(database, "SELECT actor, act, subject FROM notifier.audit ORDER BY id") == [
+        ("test", "run.drafted", f"run:{run.id}"),
+        ("test", "run.submitted", f"run:{run.id}"),
+        ("checker", "run.released", f"run:{run.id}"),
     ]
 
 
@@ -165,6 +176,7 @@ async def test_each_api_request_is_a_message_of_its_own(database: Database, sett
     await set_now(database)
     await define(database, tmp_path, CODE)
     await add_contact(database, settings, "c1")
+    await release_singles(database, "code")
     await asyncio.gather(*(_send(database, "c1", str(number)) for number in range(5)))
     assert await fetch(database, "SELECT occurrence FROM notifier.messages ORDER BY 1") == [(n,) for n in range(1, 6)]
     assert await fetch(database, "SELECT count(*) FROM notifier.runs WHERE kind = 'standing'") == [(1,)]
@@ -183,20 +195,41 @@ async def test_api_messages_to_a_shared_address_all_go(database: Database, setti
     assert [state for _, state, _ in await states(database)] == ["accepted", "accepted"]
 
 
-async def test_an_apply_in_the_middle_of_a_month_counts_for_the_next_api_message(
+async def test_what_was_released_for_single_messages_goes_on_until_the_new_texts_are(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     await set_now(database)
     await define(database, tmp_path, CODE)
     await add_contact(database, settings, "c1")
+    with pytest.raises(NotReleased, match="to be released by a person"):
+        await _ask(database)
     before = await _send(database, "c1")
-    assert (await _send(database, "c1")).run_id == before.run_id
     await define(database, tmp_path, CODE, **{"templates/note/email.zh-CN.txt": "新的{{ inputs.word }}"})
+    assert (await _ask(database)).run_id == before.run_id
+    assert await fetch(database, "SELECT state FROM notifier.runs ORDER BY nominal_at") == [
+        ("running",),
+        ("submitted",),
+    ]
     after = await _send(database, "c1")
     assert after.run_id != before.run_id
-    assert (await _send(database, "c1")).run_id == after.run_id
+    assert (await _ask(database)).run_id == after.run_id
     await drain(settings, database, 2)
     assert await state_counts(database) == {"accepted": 4}
+
+
+async def test_a_release_of_single_messages_holds_in_the_next_month(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, CODE)
+    await add_contact(database, settings, "c1")
+    june = await _send(database, "c1")
+    await define(database, tmp_path, CODE, **{"templates/note/email.zh-CN.txt": "新的{{ inputs.word }}"})
+    await set_now(database, NOON + timedelta(days=30))
+    july = await _ask(database)
+    assert july.run_id // 1_000_000 == june.run_id // 1_000_000 + 1
+    texts = "SELECT template_id FROM notifier.run_steps WHERE run_id = $1"
+    assert await fetch(database, texts, july.run_id) == await fetch(database, texts, june.run_id)
 
 
 async def test_an_api_message_says_what_is_wrong(database: Database, settings: Settings, tmp_path: Path) -> None:

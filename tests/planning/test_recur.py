@@ -7,13 +7,26 @@ from pathlib import Path
 import pytest
 
 from notifier.domain.errors import Conflict, InputError
-from notifier.planning.launch import fill_inputs
+from notifier.domain.person import Person
+from notifier.planning.draft import fill_inputs
 from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
+from notifier.planning.release import reschedule_run
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.runs import cancel_waiting
-from tests.builders import add_contact, campaign, define, drain, execute, fetch, pass_time, set_now, state_counts
+from tests.builders import (
+    add_contact,
+    campaign,
+    define,
+    drain,
+    execute,
+    fetch,
+    pass_time,
+    release_by_another,
+    set_now,
+    state_counts,
+)
 
 WEEKLY = 'schedule: {start: 2030-01-07T09:00, repeat: "FREQ=WEEKLY;BYDAY=MO"}\n'
 ASKING = """\
@@ -35,7 +48,7 @@ async def _runs(database: Database) -> list[tuple[str, datetime]]:
 
 async def _fill(database: Database, number: int, **inputs: object) -> None:
     async with database.transaction() as tx:
-        await fill_inputs(tx, number, inputs, "test")
+        await fill_inputs(tx, number, inputs, Person(name="test"))
 
 
 async def test_the_next_run_is_made_two_days_ahead_and_once(database: Database, tmp_path: Path) -> None:
@@ -46,7 +59,39 @@ async def test_the_next_run_is_made_two_days_ahead_and_once(database: Database, 
     made = await asyncio.gather(*(make_recurring_runs(database) for _ in range(3)))
     assert sum(made) == 1
     assert await make_recurring_runs(database) == 0
-    assert await _runs(database) == [("scheduled", MONDAY)]
+    assert await _runs(database) == [("submitted", MONDAY)]
+
+
+async def test_each_recurring_run_is_released_on_its_own_and_not_sent_without(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await define(database, tmp_path, campaign(more=WEEKLY))
+    await add_contact(database, settings, "c1")
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    await release_by_another(database, number)
+    await set_now(database, MONDAY + timedelta(minutes=1))
+    assert (await plan_due(database)).messages == 1
+    await set_now(database, MONDAY + timedelta(days=6))
+    await make_recurring_runs(database)
+    await set_now(database, MONDAY + timedelta(days=7, hours=1))
+    assert (await plan_due(database)).messages == 0
+    await set_now(database, MONDAY + timedelta(days=9))
+    await make_recurring_runs(database)
+    problems = await fetch(database, "SELECT state, problem FROM notifier.runs ORDER BY nominal_at OFFSET 1 LIMIT 1")
+    assert problems == [("cancelled", "it was not released in time")]
+
+
+async def test_a_moved_run_is_not_made_a_second_time_for_its_old_time(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, campaign(more=WEEKLY))
+    await set_now(database, MONDAY - timedelta(days=1))
+    await make_recurring_runs(database)
+    ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
+    async with database.transaction() as tx:
+        await reschedule_run(tx, number, MONDAY - timedelta(hours=5), Person(name="test"))
+    assert await make_recurring_runs(database) == 0
+    assert await _runs(database) == [("submitted", MONDAY - timedelta(hours=5))]
 
 
 async def test_a_run_without_its_inputs_waits_and_sends_nothing(
@@ -72,6 +117,7 @@ async def test_a_filled_run_goes_out_at_its_time(database: Database, settings: S
     await _fill(database, number, word="新")
     with pytest.raises(Conflict, match="does not wait"):
         await _fill(database, number, word="旧")
+    await release_by_another(database, number)
     await pass_time(database, timedelta(days=1, minutes=1))
     assert (await plan_due(database)).messages == 1
     await drain(settings, database)
@@ -88,6 +134,7 @@ async def test_a_run_filled_after_an_apply_is_of_the_new_version(
     await define(database, tmp_path, ASKING.replace("inform:", "tell:"))
     ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
     await _fill(database, number, word="新")
+    await release_by_another(database, number)
     await pass_time(database, timedelta(days=1, minutes=1))
     await plan_due(database)
     await drain(settings, database)
@@ -137,6 +184,7 @@ async def test_a_run_filled_in_the_last_moment_is_not_cancelled(database: Databa
     await make_recurring_runs(database)
     ((number,),) = await fetch(database, "SELECT id FROM notifier.runs")
     await _fill(database, number, word="新")
+    await release_by_another(database, number)
     async with database.transaction() as tx:
         assert not await cancel_waiting(tx, number, "too late")
     assert await _runs(database) == [("scheduled", MONDAY)]

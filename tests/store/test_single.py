@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from notifier.domain.errors import InputError
-from notifier.planning.launch import SentOne, send_one
+from notifier.domain.person import Person
+from notifier.planning.single import SentOne, send_one
 from notifier.settings import Settings
 from notifier.store.database import Database
 from tests.builders import (
@@ -16,6 +17,7 @@ from tests.builders import (
     define,
     drain,
     fetch,
+    release_singles,
     set_now,
     state_counts,
     suppress,
@@ -23,11 +25,13 @@ from tests.builders import (
 
 BOTH = campaign("code", purpose="transactional", steps="inform: {by: [email, sms], template: note}")
 ASK = campaign("ask", purpose="transactional", steps="ask: {survey: opinion, by: [email], closes: 7d}")
+API = Person(name="api")
 
 
 async def _send(database: Database, key: str = "code") -> SentOne:
+    await release_singles(database, key)
     async with database.transaction() as tx:
-        return await send_one(tx, team_id=1, campaign_key=key, external_id="c1", inputs={"word": "1"}, by="api")
+        return await send_one(tx, team_id=1, campaign_key=key, external_id="c1", inputs={"word": "1"}, by=API)
 
 
 @pytest.mark.parametrize(

@@ -5,23 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifier.domain.errors import Conflict, NotFound
-from notifier.planning.launch import launch_campaign
-from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.database import Database
 from notifier.store.sandbox import Kept, keep_items
 from notifier.store.views import messages, overview, runs, sandbox
-from tests.web.rooms import ALERT_INPUTS, add_contacts, apply_pack
+from tests.web.rooms import add_contacts, apply_pack, launch_alert
 
 
 async def _run(database: Database, settings: Settings) -> int:
     await apply_pack(database)
     await add_contacts(database, settings)
-    async with database.transaction() as tx:
-        run = await launch_campaign(tx, team_id=1, campaign_key="branch-closure-alert", inputs=ALERT_INPUTS, by="lin")
-    await plan_due(database)
-    return run.id
+    return await launch_alert(database)
 
 
 async def test_run_is_counted_from_tallies(database: Database, settings: Settings) -> None:
@@ -82,23 +77,6 @@ async def test_today_counts_runs_of_today_only(database: Database, settings: Set
         assert counted == {"email": {"queued": 3}, "sms": {"queued": 3}, "social": {"queued": 2}}
         await tx.execute("UPDATE notifier.runs SET state = 'ended', ended_at = nominal_at")
         assert await overview.count_since(tx, 1, now + timedelta(hours=1)) == {}
-
-
-async def test_post_is_marked_once(database: Database, settings: Settings) -> None:
-    run_id = await _run(database, settings)
-    async with database.transaction() as tx:
-        post = await tx.fetchval("SELECT min(id) FROM notifier.messages WHERE channel = 'social'")
-        with pytest.raises(Conflict):
-            await messages.mark_posted(tx, 1, run_id, post, url="https://example.com/1", by="lin")
-        await tx.execute("UPDATE notifier.messages SET state = 'accepted' WHERE id = $1", post)
-        account = (await messages.get_message(tx, 1, run_id, post)).account
-        assert [task.message_id for task in await overview.list_manual_posts(tx, 1, [account])] == [post]
-        await messages.mark_posted(tx, 1, run_id, post, url="https://example.com/1", by="lin")
-        assert await overview.list_manual_posts(tx, 1, [account]) == []
-        events = await messages.list_events(tx, run_id, post)
-        assert [(event.kind, event.source) for event in events if event.kind == "posted"] == [("posted", "lin")]
-        with pytest.raises(Conflict):
-            await messages.mark_posted(tx, 1, run_id, post, url="https://example.com/2", by="lin")
 
 
 async def test_messages_are_filtered_by_state_and_step(database: Database, settings: Settings) -> None:

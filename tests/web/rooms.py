@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from notifier.domain.contact import Contact
 from notifier.domain.links import derive_key
+from notifier.domain.person import Person
 from notifier.planning.apply import apply_definitions
 from notifier.planning.definitions.folder import load_definitions
+from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.planning.plan import plan_due
 from notifier.settings import Settings
@@ -21,6 +23,7 @@ from notifier.store.queue import open_bell
 from notifier.web.access.keys import create_api_key
 from notifier.web.access.passwords import create_user
 from notifier.web.app import create_app
+from tests.builders import released
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long enough password"
@@ -55,7 +58,7 @@ async def browser(app: FastAPI, **headers: str) -> AsyncIterator[httpx.AsyncClie
 async def add_user(database: Database, login: str = "lin", role: str = "author", locale: str = "en") -> None:
     """Somebody with `PASSWORD`."""
     async with database.transaction() as tx:
-        await create_user(tx, login=login, password=PASSWORD, name=login.title(), role=role, locale=locale)
+        await create_user(tx, login=login, password=PASSWORD, name=login.title(), by="test", role=role, locale=locale)
 
 
 async def log_in(client: httpx.AsyncClient, login: str = "lin") -> httpx.Response:
@@ -102,7 +105,8 @@ async def key_headers(database: Database, *scopes: str, login: str = "") -> Mapp
 async def launch_alert(database: Database, campaign: str = "branch-closure-alert") -> int:
     """The number of a run that is planned."""
     async with database.transaction() as tx:
-        run = await launch_campaign(tx, team_id=1, campaign_key=campaign, inputs=ALERT_INPUTS, by="lin")
+        draft = Draft(campaign_key=campaign, inputs=ALERT_INPUTS)
+        run = await released(tx, await launch_campaign(tx, team_id=1, draft=draft, by=Person(name="lin")))
     await plan_due(database)
     return run.id
 

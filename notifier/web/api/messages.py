@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from notifier.domain.errors import NotFound
+from notifier.domain.errors import NotFound, NotReleased
 from notifier.domain.keys import Keys
 from notifier.domain.links import LinkKind, message_token, read_link
 from notifier.domain.message import MessageId, RunId, State
-from notifier.planning.launch import send_one
+from notifier.planning.single import ask_release, send_one
 from notifier.store.database import Database, Tx
 from notifier.store.views import messages as view
 from notifier.store.views.runs import get_run_line
-from notifier.web.api.keyed import Reader, Sender, actor, once
+from notifier.web.api.keyed import Reader, Sender, actor, once, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef, SettleIn
 from notifier.web.settling import SETTLE
@@ -66,7 +66,10 @@ async def settle(request: Request, key: Sender, message_id: Text, body: SettleIn
 
 @router.post("", status_code=202, summary="Send one message", response_model=MessageRef)
 async def send(request: Request, key: Sender, body: MessageIn) -> Response:
-    """The campaign's first step, to one contact. 202: it stands in the database. Wants an `Idempotency-Key`."""
+    """The campaign's first step, to one contact. 202: it stands in the database. Wants an `Idempotency-Key`.
+
+    409 where nobody has released the campaign's present texts for single messages: the run to release is named.
+    """
     keys: Keys = request.app.state.keys
 
     async def work(tx: Tx) -> MessageRef:
@@ -76,14 +79,20 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
             campaign_key=body.campaign,
             external_id=body.contact,
             inputs=body.inputs,
-            by=actor(key),
+            by=person(key),
         )
         facts = await view.get_message(tx, key.team_id, sent.run_id, sent.message_id)
         return MessageRef(
             id=message_token(keys.links, sent.run_id, sent.message_id), run_id=sent.run_id, state=facts.state
         )
 
-    return await once(request, key, body, status=202, work=work)
+    try:
+        return await once(request, key, body, status=202, work=work)
+    except NotReleased:
+        database: Database = request.app.state.database
+        async with database.transaction() as tx:
+            await ask_release(tx, team_id=key.team_id, campaign_key=body.campaign, by=person(key))
+        raise
 
 
 def _read_id(keys: Keys, message_id: str) -> tuple[int, int]:

@@ -5,11 +5,12 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from notifier.planning.control import resume_run, stop_run
+from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.store.database import Database, Tx
 from notifier.store.tallies import read_tallies
 from notifier.store.views.runs import RunLine, get_run_line, list_runs
-from notifier.web.api.keyed import Reader, Sender, actor, once
+from notifier.web.api.keyed import Reader, Sender, actor, once, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import LaunchIn, RunDetail, RunOut, TallyOut
 from notifier.web.values import Id, Text
@@ -50,15 +51,8 @@ async def launch(request: Request, key: Sender, body: LaunchIn) -> Response:
     """202: the run stands in the database. Wants an `Idempotency-Key`."""
 
     async def work(tx: Tx) -> RunOut:
-        run = await launch_campaign(
-            tx,
-            team_id=key.team_id,
-            campaign_key=body.campaign,
-            inputs=body.inputs,
-            by=actor(key),
-            at=body.at,
-            audience_list=body.audience_list,
-        )
+        draft = Draft(campaign_key=body.campaign, inputs=body.inputs, at=body.at, audience_list=body.audience_list)
+        run = await launch_campaign(tx, team_id=key.team_id, draft=draft, by=person(key))
         return RunOut(**_facts(await get_run_line(tx, key.team_id, run.id)))
 
     return await once(request, key, body, status=202, work=work)

@@ -16,6 +16,7 @@ from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
 from notifier.domain.inputs import example_inputs
 from notifier.domain.template import Bank
+from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.store import access
 from notifier.store.database import Database, Tx
@@ -92,15 +93,13 @@ async def launch(request: Request, visitor: Actor, key: Text) -> Response:
     try:
         async with database.transaction() as tx:
             if (run_id := await _launched_before(tx, visitor, key, form)) is None:
-                run = await launch_campaign(
-                    tx,
-                    team_id=visitor.user.team_id,
+                draft = Draft(
                     campaign_key=key,
                     inputs=read_inputs_form(campaign, form, bank),
-                    by=visitor.user.login,
                     at=_read_start(form, bank),
                     audience_list=_text(form, "audience_list"),
                 )
+                run = await launch_campaign(tx, team_id=visitor.user.team_id, draft=draft, by=visitor.person)
                 run_id = run.id
                 await _keep_launch(tx, visitor, form, run_id)
     except (InputError, Conflict) as error:

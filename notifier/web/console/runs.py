@@ -14,7 +14,7 @@ from notifier.domain.errors import Conflict, InputError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import State
 from notifier.planning.control import cancel_run, resume_run, stop_run
-from notifier.planning.launch import fill_inputs
+from notifier.planning.draft import fill_inputs
 from notifier.store.database import Database
 from notifier.store.tallies import Tally, read_tallies
 from notifier.store.views.messages import list_messages
@@ -204,7 +204,7 @@ async def fill(request: Request, visitor: Actor, run_id: Id) -> Response:
         inputs = read_inputs_form(campaign, form, page.bank)
     try:
         async with database.transaction() as tx:
-            await fill_inputs(tx, run_id, inputs, visitor.user.login)
+            await fill_inputs(tx, run_id, inputs, visitor.person)
     except (InputError, Conflict) as error:
         typed = {name: value for name, value in form.items() if isinstance(value, str)}
         async with open_page(request, visitor) as page:

@@ -25,7 +25,7 @@ UPDATE notifier.runs SET occurrence_at = nominal_at WHERE kind = 'recurring';
 DROP INDEX notifier.runs_once;
 CREATE UNIQUE INDEX runs_occurrence ON notifier.runs (team_id, campaign_key, occurrence_at) WHERE kind = 'recurring';
 CREATE UNIQUE INDEX runs_once ON notifier.runs (team_id, campaign_key, kind, nominal_at)
-    WHERE kind <> 'recurring' AND state NOT IN ('draft', 'cancelled');
+    WHERE kind <> 'recurring' AND NOT at_once AND state NOT IN ('draft', 'cancelled');
 
 -- Who let a run out, and exactly what: `hash` is the SHA-256 of `facts`. A release is voided, never changed.
 CREATE TABLE notifier.releases (
