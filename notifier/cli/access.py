@@ -1,82 +1,145 @@
 """Commands for who comes in: users of the console, API keys of the bank's systems."""
 
-import secrets
-import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from notifier.cli.door import TEAM, who, with_rows
-from notifier.cli.show import WRONG_USAGE, complain, note, say, say_json, say_table
-from notifier.domain.errors import NotFound
+from notifier.cli.door import TEAM, ask_new_password, who, with_rows
+from notifier.cli.show import note, say, say_json, say_table
 from notifier.settings import Settings
-from notifier.store import access
-from notifier.store.database import Database
-from notifier.store.views.users import KeyLine, UserLine, list_api_keys, list_users
+from notifier.store.database import Database, Tx
+from notifier.store.views.users import KeyLine, list_api_keys, list_users
+from notifier.web.access import people
 from notifier.web.access.keys import SCOPES, create_api_key
-from notifier.web.access.passwords import ROLES, create_user
+from notifier.web.access.keys import revoke_api_key as revoke_key_of
+from notifier.web.access.passwords import ROLES, create_user, make_password
 
+T = TypeVar("T")
 _PANEL = "Access"
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
+Login = Annotated[str, typer.Argument(metavar="LOGIN", help="As `notifier user list` shows it.")]
+Generate = Annotated[bool, typer.Option("--generate", help="Make up a password and print it once.")]
 
-user = typer.Typer(no_args_is_help=True, help="Users of the console.")
-key = typer.Typer(no_args_is_help=True, help="API keys of the bank's systems.")
+user = typer.Typer(
+    no_args_is_help=True,
+    help="""Users of the console: who may log in, and as what.
+
+    An author writes, tests and submits. An approver also releases what others made, an operator also looks after
+    accounts and messages in trouble, an admin also looks after users and keys. A viewer only looks, an auditor reads
+    the audit trail too. Two people are needed to reach a customer: begin with an author and an approver.
+    """,
+)
+key = typer.Typer(no_args_is_help=True, help="API keys of users and of the bank's systems.")
 
 
 @user.command("add")
-def add_user(
-    login: Annotated[str, typer.Argument(help="What they type to log in.")],
+def add_user(  # noqa: PLR0917 - one for each option
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="What they type to log in.")],
     name: Annotated[str, typer.Option(help="What others see; else the login.")] = "",
     role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "author",
+    email: Annotated[str, typer.Option(help="Where their test mails and alarms go.")] = "",
+    phone: Annotated[str, typer.Option(help="Where their test messages and alarms go.")] = "",
     locale: Annotated[str, typer.Option(help="Language of the console, zh-CN or en.")] = "zh-CN",
-    generate: Annotated[bool, typer.Option("--generate", help="Make up a password and print it once.")] = False,
+    generate: Generate = False,
 ) -> None:
     """Add somebody who may log in; asks for the password, or reads it from standard input.
 
-    - `notifier user add wang --name 王芳 --role approver`
+    - `notifier user add wang --name 王芳 --role approver --email wang@example.com --phone +12125550123`
 
     - `notifier user add wang --generate`
 
     - `pass show bank/wang | notifier user add wang`
     """
-    password = secrets.token_urlsafe(12) if generate else _ask_password()
+    password = make_password() if generate else ask_new_password()
 
-    async def work(_settings: Settings, database: Database) -> None:
-        async with database.transaction() as tx:
-            await create_user(tx, login=login, password=password, name=name, role=role, locale=locale, team_id=TEAM)
+    async def work(tx: Tx) -> None:
+        await create_user(
+            tx,
+            login=login,
+            password=password,
+            name=name,
+            by=who(),
+            role=role,
+            locale=locale,
+            email=email,
+            phone=phone,
+            team_id=TEAM,
+        )
 
-    with_rows(work)
+    _in_transaction(work)
     note(f"Added {login.strip().lower()}, {role}.")
     if generate:
         say(password)
 
 
-def _ask_password() -> str:
-    if sys.stdin.isatty():
-        given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        return given
-    given = sys.stdin.readline().rstrip("\r\n")
-    if not given:
-        complain("no password on standard input. Pipe one in, or use --generate")
-        raise typer.Exit(WRONG_USAGE)
-    return given
+def _in_transaction(work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def main(_settings: Settings, database: Database) -> T:
+        async with database.transaction() as tx:
+            return await work(tx)
+
+    return with_rows(main)
+
+
+@user.command("passwd")
+def change_password(login: Login, generate: Generate = False) -> None:
+    """Give a user another password and log them out everywhere; asks for it, or reads it from standard input.
+
+    - `notifier user passwd wang`
+
+    - `notifier user passwd wang --generate` prints one
+    """
+    password = make_password() if generate else ask_new_password()
+    _in_transaction(lambda tx: people.reset_password(tx, TEAM, login.strip().lower(), password, by=who()))
+    note(f"{login} has another password and is logged out.")
+    if generate:
+        say(password)
+
+
+@user.command("role")
+def change_role(
+    login: Login, role: Annotated[str, typer.Argument(metavar="ROLE", help=f"One of {', '.join(ROLES)}.")]
+) -> None:
+    """Give a user another role; they are logged out, and their API keys do no more than the role allows.
+
+    Who becomes an approver still cannot release a run they made or changed. The last admin stays one.
+
+    - `notifier user role wang approver`
+    """
+    _in_transaction(lambda tx: people.change_role(tx, TEAM, login.strip().lower(), role, by=who()))
+    say(f"{login} is {role}.")
+
+
+@user.command("disable")
+def disable(login: Login) -> None:
+    """Let a user in no longer: they are logged out, their API keys are dead. What they did stays written down.
+
+    - `notifier user disable wang`, and `notifier user enable wang` to let them in again
+    """
+    _in_transaction(lambda tx: people.disable_user(tx, TEAM, login.strip().lower(), by=who()))
+    say(f"{login} may no longer log in.")
+
+
+@user.command("enable")
+def enable(login: Login) -> None:
+    """Let a disabled user in again, with the role and the password they had."""
+    _in_transaction(lambda tx: people.enable_user(tx, TEAM, login.strip().lower(), by=who()))
+    say(f"{login} may log in.")
 
 
 @user.command("list")
 def show_users(as_json: AsJson = False) -> None:
-    """List who may log in."""
-
-    async def work(_settings: Settings, database: Database) -> list[UserLine]:
-        async with database.transaction() as tx:
-            return await list_users(tx, TEAM)
-
-    users = with_rows(work)
+    """List who may log in, as what, and where their tests and alarms go."""
+    users = _in_transaction(lambda tx: list_users(tx, TEAM))
     if as_json:
         say_json(users)
         return
-    rows = [(one.login, one.name, one.role, one.locale, "disabled" if one.is_disabled else "") for one in users]
-    say_table(("login", "name", "role", "locale", ""), rows)
+    rows = [
+        (one.login, one.name, one.role, one.locale, one.email, one.phone, "disabled" if one.is_disabled else "")
+        for one in users
+    ]
+    say_table(("login", "name", "role", "locale", "email", "phone", ""), rows)
 
 
 @key.command("add")
@@ -89,19 +152,22 @@ def add_key(
 ) -> None:
     """Add an API key and print it: the only time it can be seen.
 
+    A key with `--user` stands for that user: it does what their role allows at that moment and no more, and it is dead
+    while they are disabled. Only such a key of an approver or admin may have the scope `release`, and what its user
+    made it cannot release either. A key without a user belongs to a system and releases nothing.
+
     - `notifier key add core-banking --scope read --scope send --days 365`
+
+    - `notifier key add chen-laptop --user chen --scope read --scope release`
     """
-
-    async def work(_settings: Settings, database: Database) -> str:
-        expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-        async with database.transaction() as tx:
-            return await create_api_key(
-                tx, name=name, scopes=scope, by=who(), login=login, expires_at=expires_at, team_id=TEAM
-            )
-
-    token = with_rows(work)
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+    token = _in_transaction(
+        lambda tx: create_api_key(
+            tx, name=name, scopes=scope, by=who(), login=login, expires_at=expires_at, team_id=TEAM
+        )
+    )
     if as_json:
-        say_json({"key": token, "name": name, "scopes": scope})
+        say_json({"key": token, "name": name, "scopes": scope, "user": login or None})
         return
     say(token)
     note("Keep it now: it cannot be shown again. Send it as `Authorization: Bearer …`.")
@@ -110,17 +176,12 @@ def add_key(
 @key.command("list")
 def show_keys(as_json: AsJson = False) -> None:
     """List the API keys, without their secrets."""
-
-    async def work(_settings: Settings, database: Database) -> list[KeyLine]:
-        async with database.transaction() as tx:
-            return await list_api_keys(tx, TEAM)
-
-    keys = with_rows(work)
+    keys = _in_transaction(lambda tx: list_api_keys(tx, TEAM))
     if as_json:
         say_json(keys)
         return
-    rows = [(str(one.id), one.name, " ".join(one.scopes), _used(one), _state(one)) for one in keys]
-    say_table(("number", "name", "scopes", "last used", "state"), rows)
+    rows = [(str(one.id), one.name, one.login or "", " ".join(one.scopes), _used(one), _state(one)) for one in keys]
+    say_table(("number", "name", "user", "scopes", "last used", "state"), rows)
 
 
 def _used(one: KeyLine) -> str:
@@ -130,6 +191,8 @@ def _used(one: KeyLine) -> str:
 def _state(one: KeyLine) -> str:
     if one.revoked_at:
         return "revoked"
+    if one.is_user_disabled:
+        return "user disabled"
     if one.expires_at is None:
         return "live"
     return f"{'expired' if one.expires_at < datetime.now(UTC) else 'until'} {one.expires_at:%Y-%m-%d}"
@@ -138,15 +201,7 @@ def _state(one: KeyLine) -> str:
 @key.command("revoke")
 def revoke_key(number: Annotated[int, typer.Argument(help="The number `notifier key list` shows.")]) -> None:
     """End a key: from now on it opens nothing."""
-
-    async def work(_settings: Settings, database: Database) -> None:
-        async with database.transaction() as tx:
-            if await access.find_api_key(tx, number) is None:
-                raise NotFound(f"there is no API key {number}. `notifier key list` shows them")
-            await access.revoke_api_key(tx, number)
-            await access.add_audit(tx, TEAM, actor=who(), act="api-key-revoked", subject=str(number), detail={})
-
-    with_rows(work)
+    _in_transaction(lambda tx: revoke_key_of(tx, TEAM, number, by=who()))
     say(f"Key {number} is revoked.")
 
 

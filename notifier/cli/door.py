@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
@@ -132,6 +133,22 @@ def with_rows(work: Callable[[Settings, Database], Coroutine[object, object, T]]
             return await work(ready, database)
 
     return run(main())
+
+
+def ask_new_password() -> str:
+    """A new password from the terminal, typed twice, or the first line of standard input."""
+    if sys.stdin.isatty():
+        given: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        return given
+    return _read_password("Pipe one in, or use --generate")
+
+
+def _read_password(remedy: str) -> str:
+    given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        complain(f"no password on standard input. {remedy}")
+        raise typer.Exit(WRONG_USAGE)
+    return given
 
 
 def who() -> str:

@@ -59,7 +59,7 @@ async def _add_logins(database: Database) -> None:
     for login, password, name, role in DEMO_LOGINS:
         async with database.transaction() as tx:
             if await access.find_user(tx, login) is None:
-                await create_user(tx, login=login, password=password, name=name, role=role)
+                await create_user(tx, login=login, password=password, name=name, role=role, by="demo")
 
 
 async def _add_contacts(settings: Settings, database: Database, options: DemoOptions, say: Say) -> None:

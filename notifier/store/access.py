@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifier.domain.errors import Conflict
+from notifier.domain.errors import Conflict, NotFound
 from notifier.store.database import Tx
 
 
@@ -19,8 +19,19 @@ class User:
     name: str
     role: str
     locale: str
+    email: str = field(default="", repr=False)  # where tests and alarms go
+    phone: str = field(default="", repr=False)
     password_hash: str = field(default="", repr=False)
     is_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser somebody is logged in with."""
+
+    token_hash: bytes = field(repr=False)
+    created_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +57,27 @@ class Answered:
     body: str
 
 
-_USER = "u.id, u.team_id, u.login, u.name, u.role, u.locale"
+_USER = "u.id, u.team_id, u.login, u.name, u.role, u.locale, u.email, u.phone"
+_IS_DISABLED = "u.disabled_at IS NOT NULL AS is_disabled"
 
 
-async def add_user(tx: Tx, team_id: int, *, login: str, name: str, role: str, password_hash: str, locale: str) -> int:
+async def add_user(  # noqa: PLR0913 - one for each thing known of a user
+    tx: Tx,
+    team_id: int,
+    *,
+    login: str,
+    name: str,
+    role: str,
+    password_hash: str,
+    locale: str,
+    email: str = "",
+    phone: str = "",
+) -> int:
     """Keep a new user; `Conflict` where the login is taken."""
     identity: int | None = await tx.fetchval(
         """
-        INSERT INTO notifier.users (team_id, login, name, role, password_hash, locale)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (login) DO NOTHING RETURNING id
+        INSERT INTO notifier.users (team_id, login, name, role, password_hash, locale, email, phone)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (login) DO NOTHING RETURNING id
         """,
         team_id,
         login,
@@ -62,6 +85,8 @@ async def add_user(tx: Tx, team_id: int, *, login: str, name: str, role: str, pa
         role,
         password_hash,
         locale,
+        email,
+        phone,
     )
     if identity is None:
         raise Conflict(f"there is already a user {login!r}")
@@ -71,16 +96,65 @@ async def add_user(tx: Tx, team_id: int, *, login: str, name: str, role: str, pa
 async def find_user(tx: Tx, login: str) -> User | None:
     """The user with this login, disabled or not."""
     row = await tx.fetchrow(
-        f"SELECT {_USER}, u.password_hash, u.disabled_at IS NOT NULL AS is_disabled FROM notifier.users u WHERE login = $1",
-        login,
+        f"SELECT {_USER}, u.password_hash, {_IS_DISABLED} FROM notifier.users u WHERE u.login = $1", login
     )
     return User(**dict(row)) if row else None
 
 
-async def set_password(tx: Tx, user_id: int, password_hash: str) -> None:
-    """Change the password hash and end every session of the user."""
+async def lock_user(tx: Tx, team_id: int, login: str) -> tuple[User, bool]:
+    """The user, held until the transaction ends, and whether they are the team's only live admin.
+
+    All live admins are held with them, in id order: two who demote each other wait, and the second sees the first.
+    `NotFound` where there is nobody of that login.
+    """
+    rows = await tx.fetch(
+        f"""
+        SELECT {_USER}, u.password_hash, {_IS_DISABLED} FROM notifier.users u
+        WHERE u.team_id = $1 AND (u.login = $2 OR u.role = 'admin' AND u.disabled_at IS NULL)
+        ORDER BY u.id FOR UPDATE
+        """,
+        team_id,
+        login,
+    )
+    held = [User(**dict(row)) for row in rows]
+    found = next((user for user in held if user.login == login), None)
+    if found is None:
+        raise NotFound(f"there is no user {login!r}")
+    admins = [user.id for user in held if user.role == "admin" and not user.is_disabled]
+    return found, admins == [found.id]
+
+
+async def set_role(tx: Tx, user_id: int, role: str) -> None:
+    """Give another role."""
+    await tx.execute("UPDATE notifier.users SET role = $2 WHERE id = $1", user_id, role)
+
+
+async def disable_user(tx: Tx, user_id: int) -> None:
+    """From now on the user opens nothing, nor do their keys."""
+    await tx.execute("UPDATE notifier.users SET disabled_at = now() WHERE id = $1", user_id)
+
+
+async def enable_user(tx: Tx, user_id: int) -> None:
+    """The user may log in again."""
+    await tx.execute("UPDATE notifier.users SET disabled_at = NULL WHERE id = $1", user_id)
+
+
+async def set_profile(tx: Tx, user_id: int, *, name: str, locale: str, email: str, phone: str) -> None:
+    """Change what a user is called, reads and is reached by."""
+    await tx.execute(
+        "UPDATE notifier.users SET name = $2, locale = $3, email = $4, phone = $5 WHERE id = $1",
+        user_id,
+        name,
+        locale,
+        email,
+        phone,
+    )
+
+
+async def set_password(tx: Tx, user_id: int, password_hash: str, *, but: bytes = b"") -> None:
+    """Change the password hash and end every session of the user but this one."""
     await tx.execute("UPDATE notifier.users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
-    await tx.execute("DELETE FROM notifier.sessions WHERE user_id = $1", user_id)
+    await end_sessions(tx, user_id, but=but)
 
 
 async def set_locale(tx: Tx, user_id: int, locale: str) -> None:
@@ -109,6 +183,38 @@ async def find_session_user(tx: Tx, token_hash: bytes) -> User | None:
         token_hash,
     )
     return User(**dict(row)) if row else None
+
+
+async def note_session_seen(tx: Tx, token_hash: bytes) -> None:
+    """Remember when a session was last used, to the minute."""
+    await tx.execute(
+        """
+        UPDATE notifier.sessions SET seen_at = now() WHERE token_hash = (
+            SELECT token_hash FROM notifier.sessions
+            WHERE token_hash = $1 AND seen_at < now() - interval '1 minute' FOR UPDATE SKIP LOCKED)
+        """,
+        token_hash,
+    )
+
+
+async def list_sessions(tx: Tx, user_id: int) -> list[Session]:
+    """The user's live sessions, the last used first."""
+    rows = await tx.fetch(
+        """
+        SELECT token_hash, created_at, seen_at FROM notifier.sessions
+        WHERE user_id = $1 AND expires_at > now() ORDER BY seen_at DESC, created_at DESC
+        """,
+        user_id,
+    )
+    return [Session(**dict(row)) for row in rows]
+
+
+async def end_sessions(tx: Tx, user_id: int, *, but: bytes = b"") -> int:
+    """End every session of the user but this one; returns how many."""
+    rows = await tx.fetch(
+        "DELETE FROM notifier.sessions WHERE user_id = $1 AND token_hash <> $2 RETURNING 1", user_id, but
+    )
+    return len(rows)
 
 
 async def end_session(tx: Tx, token_hash: bytes) -> None:
@@ -167,9 +273,15 @@ async def note_key_used(tx: Tx, key_id: int) -> None:
     )
 
 
-async def revoke_api_key(tx: Tx, key_id: int) -> None:
-    """From now on the key opens nothing."""
+async def revoke_api_key(tx: Tx, team_id: int, key_id: int) -> bool:
+    """From now on the key opens nothing; False where it was revoked before, `NotFound` where there is none."""
+    was_live: bool | None = await tx.fetchval(
+        "SELECT revoked_at IS NULL FROM notifier.api_keys WHERE id = $1 AND team_id = $2 FOR UPDATE", key_id, team_id
+    )
+    if was_live is None:
+        raise NotFound(f"there is no API key {key_id}")
     await tx.execute("UPDATE notifier.api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", key_id)
+    return was_live
 
 
 async def hold_request(tx: Tx, team_id: int, scope: str, key: str) -> bool:

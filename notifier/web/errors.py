@@ -111,7 +111,7 @@ async def _answer_forged(request: Request, error: Exception) -> Response:
 
 
 async def _answer_not_allowed(request: Request, error: Exception) -> Response:
-    return await _answer(request, 403, "Your role may look at this but not change it.")
+    return await _answer(request, 403, str(error) or "Your role may look at this but not change it.")
 
 
 async def _answer_data(request: Request, error: Exception) -> Response:

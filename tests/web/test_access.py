@@ -180,7 +180,7 @@ async def test_wrong_user_is_refused_with_the_field(
 ) -> None:
     async with database.transaction() as tx:
         with pytest.raises(InputError) as error:
-            await create_user(tx, login=login, password=password, name="", role=role)
+            await create_user(tx, login=login, password=password, name="", by="test", role=role)
     assert error.value.field == field
 
 
@@ -201,7 +201,7 @@ async def test_key_opens_until_it_is_revoked_or_expires(database: Database) -> N
         assert key.scopes == ("read",)
         assert await find_key(tx, late) is None
         assert await find_key(tx, token[:-1] + ("a" if token[-1] != "a" else "b")) is None
-        await access.revoke_api_key(tx, key.id)
+        await access.revoke_api_key(tx, 1, key.id)
         assert await find_key(tx, token) is None
 
 

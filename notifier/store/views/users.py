@@ -1,6 +1,6 @@
 """Users and API keys as lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier.store.database import Tx
@@ -14,8 +14,11 @@ class UserLine:
     name: str
     role: str
     locale: str
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
     is_disabled: bool
     created_at: datetime
+    seen_at: datetime | None  # when a live session of theirs was last used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,9 @@ class KeyLine:
 
     id: int
     name: str
+    login: str | None  # the user it stands for; None: a system
+    role: str | None  # what that user may do now
+    is_user_disabled: bool
     scopes: tuple[str, ...]
     created_at: datetime
     used_at: datetime | None
@@ -35,8 +41,10 @@ async def list_users(tx: Tx, team_id: int) -> list[UserLine]:
     """The team's users in the order they came."""
     rows = await tx.fetch(
         """
-        SELECT login, name, role, locale, disabled_at IS NOT NULL AS is_disabled, created_at
-        FROM notifier.users WHERE team_id = $1 ORDER BY id
+        SELECT u.login, u.name, u.role, u.locale, u.email, u.phone, u.disabled_at IS NOT NULL AS is_disabled,
+            u.created_at,
+            (SELECT max(s.seen_at) FROM notifier.sessions s WHERE s.user_id = u.id AND s.expires_at > now()) AS seen_at
+        FROM notifier.users u WHERE u.team_id = $1 ORDER BY u.id
         """,
         team_id,
     )
@@ -47,8 +55,9 @@ async def list_api_keys(tx: Tx, team_id: int) -> list[KeyLine]:
     """The team's keys in the order they came, dead ones too."""
     rows = await tx.fetch(
         """
-        SELECT id, name, scopes, created_at, used_at, expires_at, revoked_at
-        FROM notifier.api_keys WHERE team_id = $1 ORDER BY id
+        SELECT k.id, k.name, u.login, u.role, u.disabled_at IS NOT NULL AS is_user_disabled, k.scopes, k.created_at,
+            k.used_at, k.expires_at, k.revoked_at
+        FROM notifier.api_keys k LEFT JOIN notifier.users u ON u.id = k.user_id WHERE k.team_id = $1 ORDER BY k.id
         """,
         team_id,
     )

@@ -54,6 +54,12 @@ async def create_api_key(
     return f"{_PREFIX}_{key_id}_{secret}"
 
 
+async def revoke_api_key(tx: Tx, team_id: int, key_id: int, *, by: str) -> None:
+    """End a key for good; a second time changes nothing. `NotFound` where there is no such key."""
+    if await access.revoke_api_key(tx, team_id, key_id):
+        await access.add_audit(tx, team_id, actor=by, act="key.revoked", subject=f"key:{key_id}", detail={})
+
+
 async def _find_live_user(tx: Tx, team_id: int, login: str) -> User:
     user = await access.find_user(tx, login.strip().lower())
     if user is None or user.team_id != team_id or user.is_disabled:

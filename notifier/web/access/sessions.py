@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
@@ -12,7 +13,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifier.domain.keys import Keys
-from notifier.domain.person import ACTING, RELEASING, Person, Role
+from notifier.domain.person import ACTING, ADMINISTERING, AUDITING, RELEASING, Person, Role
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.access import User
@@ -67,7 +68,9 @@ async def log_in(database: Database, *, login: str, password: str, hours: int) -
     token = secrets.token_urlsafe(32)
     async with database.transaction() as tx:
         await access.add_session(tx, user.id, hash_token(token), timedelta(hours=hours))
-        await access.add_audit(tx, user.team_id, actor=user.login, act="logged-in", subject=user.login, detail={})
+        await access.add_audit(
+            tx, user.team_id, actor=user.login, act="user.logged_in", subject=f"user:{user.login}", detail={}
+        )
     return user, token
 
 
@@ -113,8 +116,9 @@ async def find_visitor(request: Request) -> Visitor | None:
         return None
     async with database.transaction() as tx:
         user = await access.find_session_user(tx, hash_token(token))
-    if user is None:
-        return None
+        if user is None:
+            return None
+        await access.note_session_seen(tx, hash_token(token))
     return Visitor(user=user, token=token, form_token=form_token(request.app.state.keys, token))
 
 
@@ -161,6 +165,17 @@ async def need_actor(visitor: Annotated[Visitor, Depends(need_form)]) -> Visitor
     return visitor
 
 
+def _of_role(
+    need: Callable[..., Awaitable[Visitor]], roles: frozenset[Role]
+) -> Callable[[Visitor], Awaitable[Visitor]]:
+    async def check(visitor: Annotated[Visitor, Depends(need)]) -> Visitor:
+        if not visitor.person.may(roles):
+            raise NotAllowed("Your role does not open this page. Ask an admin.")
+        return visitor
+
+    return check
+
+
 def login_url(request: Request) -> str:
     """The login page that leads back here."""
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -177,3 +192,6 @@ def safe_next(target: str) -> str:
 LoggedIn = Annotated[Visitor, Depends(need_visitor)]
 Actor = Annotated[Visitor, Depends(need_actor)]
 FormSender = Annotated[Visitor, Depends(need_form)]
+Auditor = Annotated[Visitor, Depends(_of_role(need_visitor, AUDITING))]
+Admin = Annotated[Visitor, Depends(_of_role(need_visitor, ADMINISTERING))]
+AdminSender = Annotated[Visitor, Depends(_of_role(need_form, ADMINISTERING))]

@@ -29,8 +29,10 @@ from notifier.web.values import Text
 router = APIRouter()
 log = get_logger()
 _WINDOW_S = 900
-_PER_LOGIN = 5
+_PER_LOGIN_AND_ADDRESS = 5
 _PER_ADDRESS = 50
+_PER_LOGIN = 50
+"""From wherever they come: more than a person mistypes, far fewer than guessing needs."""
 
 
 @router.get("/login")
@@ -46,7 +48,10 @@ async def _login_page(
 ) -> Response:
     async with open_page(request) as page:
         values = {"target": safe_next(target), "problem": problem, "login": login, "demo_logins": DEMO_LOGINS}
-        return page.show("login.html", status, **values)
+        answer = page.show("login.html", status, **values)
+    if status == 429:
+        answer.headers["retry-after"] = str(_WINDOW_S)
+    return answer
 
 
 @router.post("/login")
@@ -69,9 +74,7 @@ async def take_login(
         problem = "Login or password is wrong."
         return await _login_page(request, target=next, problem=problem, login=login, status=401)
     user, token = found
-    attempts: Attempts = request.app.state.attempts
-    await attempts.forget(_name_of(request, login))
-    await attempts.take_back(_name_of(request, ""))
+    await _forgive(request, login)
     log.info("web.logged_in", user=user.id)
     answer = RedirectResponse(safe_next(next), 303)
     set_session_cookie(answer, settings, token)
@@ -79,15 +82,36 @@ async def take_login(
 
 
 async def _tried_too_often(request: Request, login: str) -> bool:
-    """Counted before the password is looked at, so that many at once count too; who is right takes it back."""
+    """Counted before the password is looked at, so that many at once count too; who is right takes it back.
+
+    Unknown logins count as known ones do: the answer tells nobody which there are.
+    """
     attempts: Attempts = request.app.state.attempts
-    if await attempts.count(_name_of(request, login), within_s=_WINDOW_S) > _PER_LOGIN:
-        return True
-    return await attempts.count(_name_of(request, ""), within_s=_WINDOW_S) > _PER_ADDRESS
+    address = _address(request)
+    limits = (
+        (_name(login, address), _PER_LOGIN_AND_ADDRESS),
+        (_name("", address), _PER_ADDRESS),
+        (_name(login, ""), _PER_LOGIN),
+    )
+    for name, at_most in limits:
+        if await attempts.count(name, within_s=_WINDOW_S) > at_most:
+            return True
+    return False
 
 
-def _name_of(request: Request, login: str) -> str:
-    address = request.client.host if request.client else ""
+async def _forgive(request: Request, login: str) -> None:
+    attempts: Attempts = request.app.state.attempts
+    address = _address(request)
+    await attempts.forget(_name(login, address))
+    await attempts.take_back(_name("", address))
+    await attempts.take_back(_name(login, ""))
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _name(login: str, address: str) -> str:
     return hashlib.sha256(f"{login.strip().lower()}\n{address}".encode()).hexdigest()[:32]
 
 
@@ -99,6 +123,7 @@ async def log_out(request: Request, visitor: FormSender) -> Response:
         await access.end_session(tx, hash_token(visitor.token))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(cookie_name(request.app.state.settings), path="/", httponly=True, samesite="lax")
+    answer.delete_cookie(LANGUAGE_COOKIE, path="/", httponly=True, samesite="lax")
     return answer
 
 
@@ -108,14 +133,19 @@ async def choose_language(
     locale: Annotated[Text, Form(max_length=20)],
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
 ) -> Response:
-    """Remember the language in this browser, and with the user."""
+    """Read on in this language until the session ends; who is logged in finds it again next time."""
     check_origin(request)
     answer = RedirectResponse(safe_next(next), 303)
     if locale in LOCALES:
-        answer.set_cookie(LANGUAGE_COOKIE, locale, max_age=31_536_000, path="/", httponly=True, samesite="lax")
+        set_language(answer, locale)
         visitor = await find_visitor(request)
         database: Database = request.app.state.database
         if visitor:
             async with database.transaction() as tx:
                 await access.set_locale(tx, visitor.user.id, locale)
     return answer
+
+
+def set_language(answer: Response, locale: str) -> None:
+    """Until the browser is closed or somebody logs out: the next person reads in their own."""
+    answer.set_cookie(LANGUAGE_COOKIE, locale, path="/", httponly=True, samesite="lax")

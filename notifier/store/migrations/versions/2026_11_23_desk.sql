@@ -3,6 +3,7 @@ ALTER TABLE notifier.users
     ADD COLUMN email text NOT NULL DEFAULT '',   -- where tests and alarms go
     ADD COLUMN phone text NOT NULL DEFAULT '';
 ALTER TABLE notifier.api_keys ADD COLUMN user_id bigint CONSTRAINT api_keys_user REFERENCES notifier.users;
+CREATE INDEX audit_actor ON notifier.audit (team_id, actor, id);
 
 -- ── definitions made in the console ───────────────────────────────────────────────────────────────
 ALTER TABLE notifier.definitions
