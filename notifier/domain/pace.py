@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """Messages to people who live by one clock, all due at once."""
+    """Messages to people who live by one clock, all due at once; the due time may be past."""
 
     zone: str  # IANA
     messages: int
@@ -41,14 +41,14 @@ class Pace:
     expired: int  # whose time runs out before they can go
 
 
-def reckon_pace(crowds: Iterable[Crowd], hours: Hours, *, per_second: float | None) -> Pace:
-    """The pace if nothing else is being sent: each crowd gets its share of `per_second`.
+def reckon_pace(crowds: Iterable[Crowd], hours: Hours, *, now: datetime, per_second: float | None) -> Pace:
+    """The pace from now on if nothing else is being sent: each crowd gets its share of `per_second`.
 
     Without a known speed only those wait who are due outside the hours, and nobody's time runs out on the way.
     """
     meant = [crowd for crowd in crowds if crowd.messages]
     total = sum(crowd.messages for crowd in meant)
-    ends = [_follow(crowd, hours, per_second and per_second * crowd.messages / total) for crowd in meant]
+    ends = [_follow(crowd, hours, now, per_second and per_second * crowd.messages / total) for crowd in meant]
     waits: dict[datetime, int] = {}
     for end in ends:
         for wait in end.waits:
@@ -61,11 +61,12 @@ def reckon_pace(crowds: Iterable[Crowd], hours: Hours, *, per_second: float | No
     )
 
 
-def _follow(crowd: Crowd, hours: Hours, per_second: float | None) -> Pace:
+def _follow(crowd: Crowd, hours: Hours, now: datetime, per_second: float | None) -> Pace:
     zone, left, waits = ZoneInfo(crowd.zone), crowd.messages, list[Wait]()
     deadline = crowd.due_at + hours.expires
-    at = next_open(crowd.due_at, zone, hours)
-    if at > crowd.due_at and at < deadline:
+    starts = max(crowd.due_at, now)
+    at = next_open(starts, zone, hours)
+    if starts < at < deadline:
         waits.append(Wait(until=at, messages=left))
     while at < deadline:
         if per_second is None:

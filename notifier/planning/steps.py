@@ -13,13 +13,17 @@ from notifier.store.runs import NewStep, Run
 
 
 async def write_steps(tx: Tx, run: Run, version: CampaignVersion) -> None:
-    """All steps of the run as it stands; of a standing run the first alone."""
+    """Keep the steps of the run as it stands."""
+    await runs.add_steps(tx, run.id, make_steps(run, version))
+
+
+def make_steps(run: Run, version: CampaignVersion) -> list[NewStep]:
+    """All steps of the run as it stands; of a standing run the first alone. Every input has to be filled."""
     meant = version.campaign.steps[:1] if run.kind == "standing" else version.campaign.steps
-    steps = [
+    return [
         _new_step(step, position, run=run, version=version, starts=_starts_at(step, run, version))
         for position, step in enumerate(meant, 1)
     ]
-    await runs.add_steps(tx, run.id, steps)
 
 
 def _new_step(step: Step, position: int, *, run: Run, version: CampaignVersion, starts: datetime) -> NewStep:
