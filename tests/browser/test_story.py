@@ -1,152 +1,30 @@
 """One story in a real browser: log in, launch, watch, read, answer, look at the score."""
 
-import asyncio
-import os
 import re
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.async_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    Response,
-    WebError,
-    async_playwright,
-    expect,
-)
+from playwright.async_api import Page, expect
 
-from notifier.domain.contact import Contact
-from notifier.domain.keys import derive_keys
-from notifier.domain.purpose import LANES
-from notifier.planning.plan import plan_due
 from notifier.settings import Settings
-from notifier.store import clock
-from notifier.store.contacts import upsert_contact
 from notifier.store.database import Database
 from notifier.store.sandbox import read_body
-from tests.builders import drain, fetch
-from tests.web.rooms import PASSWORD, add_user, apply_pack, running_app
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-DESK, PHONE = 1440, 360
-LOCALES = ("zh-CN", "en")
-PATIENT_MS = 20_000
-
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.exists() and "CI" not in os.environ, reason="wants Chromium, which is not on this machine"
+from tests.browser.windows import (
+    DESK,
+    LOCALES,
+    PATIENT_MS,
+    PHONE,
+    Watched,
+    chromium,
+    log_in,
+    needs_chromium,
+    people,
+    send_all,
+    serving,
 )
+from tests.builders import fetch
+from tests.web.rooms import add_user, apply_pack
 
-
-class Watched:
-    """A browser window whose every complaint is kept."""
-
-    def __init__(self, context: BrowserContext, address: str) -> None:
-        self.context, self.address = context, address
-        self.complaints: list[str] = []
-        context.on("console", self._hear)
-        context.on("weberror", self._see_broken)
-        context.on("response", self._see_answer)
-
-    def _hear(self, said: ConsoleMessage) -> None:
-        if said.type in {"error", "warning"}:
-            self.complaints.append(said.text)
-
-    def _see_broken(self, broken: WebError) -> None:
-        self.complaints.append(str(broken.error))
-
-    def _see_answer(self, answer: Response) -> None:
-        if answer.status >= 400:
-            self.complaints.append(f"{answer.status} {answer.url}")
-
-    async def speak(self, locale: str) -> None:
-        """Read in this language from now on."""
-        await self.context.add_cookies([{"name": "notifier_language", "value": locale, "url": self.address}])
-
-    async def check(self, page: Page) -> None:
-        """The page fits its window, and nothing complained."""
-        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{page.url} scrolls sideways by {wide} px"
-        assert self.complaints == [], page.url
-
-
-@asynccontextmanager
-async def serving(settings: Settings, database: Database) -> AsyncIterator[tuple[FastAPI, str]]:
-    """The application on a port of its own, over real HTTP."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        own = settings.model_copy(update={"public_url": address, "demo": True})
-        async with running_app(own, database) as app:
-            config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=2)
-            server = uvicorn.Server(config)
-            running = asyncio.create_task(server.serve(sockets=[listening]))
-            try:
-                yield app, address
-            finally:
-                server.should_exit = True
-                await running
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """A browser without a window."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
-
-
-async def _people(database: Database, settings: Settings) -> None:
-    """Twelve customers of one branch, half of them Chinese readers; it is ten in the morning in Shanghai."""
-    today = datetime.now(UTC).astimezone(ZoneInfo("Asia/Shanghai"))
-    morning = today.replace(hour=10, minute=0, second=0) + timedelta(days=1)
-    async with database.transaction() as tx:
-        await clock.set_shift(tx, morning - today)
-        await clock.make_partitions(tx)
-        for number in range(12):
-            contact = Contact(
-                external_id=f"c{number}",
-                name=f"Contact {number}",
-                locale=LOCALES[number % 2],
-                email=f"c{number}@example.com",
-                phone=f"+1212555{100 + number:04}",
-                attributes={"branch": "静安支行"},
-            )
-            await upsert_contact(tx, 1, contact, derive_keys(settings.secret).addresses)
-
-
-async def _send_all(settings: Settings, database: Database) -> None:
-    await plan_due(database)
-    for lane in LANES:
-        await drain(settings, database, lane)
-
-
-async def _log_in(page: Page, address: str) -> None:
-    await page.goto(f"{address}/runs")
-    await page.fill("#login", "lin")
-    await page.fill("#password", PASSWORD)
-    await page.click('form[action="/login"] button')
-    await page.wait_for_url(f"{address}/runs")
+pytestmark = needs_chromium
 
 
 async def _launch(page: Page, address: str, campaign: str, *, example: bool = False) -> int:
@@ -181,7 +59,7 @@ async def _survey_link(database: Database) -> str:
 @pytest.mark.parametrize(("width", "locale"), [(DESK, "zh-CN"), (PHONE, "en")])
 async def test_from_login_to_score(database: Database, settings: Settings, width: int, locale: str) -> None:
     await apply_pack(database)
-    await _people(database, settings)
+    await people(database, settings)
     await add_user(database, locale=locale)
     async with serving(settings, database) as (app, address), chromium() as browser:
         own: Settings = app.state.settings
@@ -189,10 +67,10 @@ async def test_from_login_to_score(database: Database, settings: Settings, width
         context.set_default_timeout(PATIENT_MS)
         window, page = Watched(context, address), await context.new_page()
 
-        await _log_in(page, address)
+        await log_in(page, address)
         run_id = await _launch(page, address, "branch-closure-alert", example=True)
         await page.evaluate("window.sameDocument = true")
-        await _send_all(own, database)
+        await send_all(own, database)
         live = page.locator('[sse-swap="messages"]')
         await expect(live.locator('a[href^="/messages/"]').first).to_be_visible(timeout=PATIENT_MS)
         await expect(page.locator('[sse-swap="progress"] .fill-accepted').first).to_be_attached(timeout=PATIENT_MS)
@@ -207,7 +85,7 @@ async def test_from_login_to_score(database: Database, settings: Settings, width
         await window.check(page)
 
         await _launch(page, address, "monthly-satisfaction")
-        await _send_all(own, database)
+        await send_all(own, database)
         await page.goto(await _survey_link(database))
         await page.locator('input[name="rating"][value="5"]').check(force=True)
         await window.check(page)

@@ -1,0 +1,124 @@
+"""Nobody is shut out: axe finds nothing serious on any page, in either language, light or dark, wide or narrow."""
+
+import re
+from dataclasses import dataclass, field
+
+from playwright.async_api import Page
+
+from benchmarks.pages import Crawl, page_routes
+from notifier.settings import Settings
+from notifier.store.database import Database
+from notifier.store.sandbox import read_body
+from notifier.web.console.routes import router
+from tests.browser.windows import (
+    DESK,
+    LOCALES,
+    PATIENT_MS,
+    PHONE,
+    Watched,
+    chromium,
+    log_in,
+    needs_chromium,
+    people,
+    send_all,
+    serving,
+    sideways_px,
+)
+from tests.builders import fetch, launch
+from tests.web.rooms import ALERT_INPUTS, ROOT, add_user, apply_pack
+
+pytestmark = needs_chromium
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+NO_PAGES = {
+    "/login",
+    "/sandbox/items/{item_id}/mail",
+    "/messages/{run_id}/{message_id}/mail",
+    "/runs/{run_id}/events",
+    "/surveys/{key}/responses.csv",
+}
+"""What no link of a page leads to, or what is no page."""
+_RUN = """async rules => (await axe.run(document, {
+    iframes: false, preload: false, resultTypes: ['violations'],
+    ...(rules ? {runOnly: {type: 'rule', values: rules}} : {})
+})).violations.filter(one => ['serious', 'critical'].includes(one.impact)).flatMap(
+    one => one.nodes.map(node => `${one.id}: ${node.target.join(' ')}: ${node.failureSummary.split('\\n')[1].trim()}`))"""
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen, page by page."""
+
+    window: Watched
+    page: Page
+    axe: str
+    found: list[str] = field(default_factory=list)
+
+    async def at(self, path: str, *, dark: bool = True) -> None:
+        """Wide and light, then dark, then narrow."""
+        await self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        await self._resize(DESK)
+        await self.page.goto(self.window.address + path, wait_until="load")
+        await self.page.evaluate(self.axe)
+        await self._judge(path, "wide light")
+        if dark:
+            await self.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+            await self._judge(path, "wide dark", "color-contrast")
+        await self._resize(PHONE)
+        await self._judge(path, "narrow")
+        if wide := await sideways_px(self.page):
+            self.found.append(f"{path}: scrolls sideways by {wide} px")
+        self.found += [f"{path}: {said}" for said in self.window.heard()]
+
+    async def _judge(self, path: str, dress: str, *rules: str) -> None:
+        violations: list[str] = await self.page.evaluate(_RUN, list(rules) or None)
+        self.found += [f"{path} ({dress}): {one}" for one in violations]
+
+    async def _resize(self, width: int) -> None:
+        await self.page.set_viewport_size({"width": width, "height": 800})
+
+
+async def _furnish(database: Database, settings: Settings) -> None:
+    """Something to see in every room: runs that went out, one with answers, one that waits."""
+    await launch(database, "branch-closure-alert", inputs=ALERT_INPUTS)
+    await launch(database, "monthly-satisfaction")
+    await send_all(settings, database)
+
+
+async def _public_links(database: Database, address: str) -> list[str]:
+    """One link of each kind that customers got."""
+    bodies = await fetch(database, "SELECT body FROM notifier.sandbox_items ORDER BY id")
+    text = " ".join(str(read_body(body)) for (body,) in bodies)
+    links = {found[1]: found[0] for found in re.finditer(rf"{re.escape(address)}(/[spu]/)[\w.-]+", text)}
+    return [link.removeprefix(address) for link in links.values()]
+
+
+def _axe() -> str:
+    assert AXE.is_file(), f"{AXE} is missing: rm -f .venv/.installed && make setup"
+    return AXE.read_text()
+
+
+async def test_nobody_is_shut_out_of_any_page(database: Database, settings: Settings) -> None:
+    await apply_pack(database)
+    await people(database, settings)
+    await add_user(database, "ada", role="admin")
+    async with serving(settings, database) as (app, address), chromium() as browser:
+        own: Settings = app.state.settings
+        await _furnish(database, own)
+        context = await browser.new_context(viewport={"width": DESK, "height": 800})
+        context.set_default_timeout(PATIENT_MS)
+        page = await context.new_page()
+        look = Look(Watched(context, address), page, _axe())
+        await look.at("/login")
+        await log_in(page, address, login="ada", to="/")
+        crawl = Crawl(address, page_routes(router))
+        rooms = await crawl.follow(page)
+        assert crawl.missed(rooms) <= NO_PAGES, "pages no link leads to"
+        public = await _public_links(database, address)
+        assert len(public) == 3, public
+        for locale in LOCALES:
+            await look.window.speak(locale)
+            for path in rooms:
+                await look.at(path)
+            for path in public:
+                await look.at(f"{path}?lang={locale}", dark=False)
+        assert look.found == [], "\n".join(look.found)
