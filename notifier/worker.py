@@ -20,14 +20,15 @@ from notifier.delivery.settle import settle_doubts
 from notifier.domain.keys import derive_keys
 from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
+from notifier.planning.contact_import.work import read_waiting_imports
 from notifier.planning.finish import end_finished_runs
 from notifier.planning.notes import queue_proofs
 from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
 from notifier.settings import Settings
-from notifier.store import clock, tallies
+from notifier.store import clock, imports, tallies
 from notifier.store.database import Database, open_database
-from notifier.store.queue import HOUSE, Bell, encode_job, open_bell, open_redis, queue_name
+from notifier.store.queue import HOUSE, IMPORTS, Bell, encode_job, open_bell, open_redis, queue_name
 from notifier.store.sandbox import trim_items
 
 log = get_logger()
@@ -38,6 +39,7 @@ _GRACE_S = 30
 _RECONNECT_S = 1.0
 _CALLBACKS = 1000
 _ROUND_S = 1.0
+_IMPORTING = {3, 4}  # a worker of urgent lanes alone has other things to do
 _LONGEST_JOB_S = 600  # a drain ends by itself; cutting it off while a server is slow would leave doubts
 
 
@@ -46,12 +48,15 @@ class Work:
 
     def __init__(self, settings: Settings, database: Database, bell: Bell, sender: Sender) -> None:
         self._settings, self._database, self._bell, self._sender = settings, database, bell, sender
-        self._links_key = derive_keys(settings.secret).links
+        keys = derive_keys(settings.secret)
+        self._links_key, self._addresses_key = keys.links, keys.addresses
+        self._shall_end = False
         self._notes = NoteSender(database, sender.accounts, public_url=settings.public_url, key=self._links_key)
         self._kept_house_at = 0.0
 
     def stop_claiming(self) -> None:
         """Nothing new is begun; what is on the wire ends."""
+        self._shall_end = True
         self._sender.stop_claiming()
 
     async def drain(self, lane: int, *, budget_s: float = 5.0) -> None:
@@ -73,6 +78,12 @@ class Work:
         """Send what the house writes to itself."""
         await self._notes.drain()
 
+    async def imports(self) -> None:
+        """Read the files of contacts that wait."""
+        await read_waiting_imports(
+            self._database, address_hash_key=self._addresses_key, shall_end=lambda: self._shall_end
+        )
+
     async def tick(self) -> None:
         """The clock: doubts, recurring runs, steps that are due, ends. The trouble of one does not stop the others."""
         await _on_its_own("keep_house", self._keep_house())
@@ -82,6 +93,7 @@ class Work:
         await _on_its_own("plan", self._plan())
         await _on_its_own("proofs", self._proofs())
         await _on_its_own("finish", end_finished_runs(self._database))
+        await _on_its_own("imports", self._call_for_imports())
 
     async def _plan(self) -> None:
         planned = await plan_due(self._database)
@@ -91,6 +103,12 @@ class Work:
     async def _proofs(self) -> None:
         if await queue_proofs(self._database):
             await self._bell.ring("notes")
+
+    async def _call_for_imports(self) -> None:
+        async with self._database.transaction() as tx:
+            is_waiting = await imports.has_waiting(tx)
+        if is_waiting:
+            await self._bell.ring("imports")
 
     async def _keep_house(self) -> None:
         if time.monotonic() - self._kept_house_at < HOUSEKEEPING_S:
@@ -149,7 +167,7 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
     async with open_work(settings) as (work, bell):
         log.info("worker.started", lanes=list(lanes))
         async with asyncio.TaskGroup() as group:
-            for queue in (HOUSE, *map(_lane_queue, lanes)):
+            for queue in (HOUSE, *map(_lane_queue, lanes), *((IMPORTS,) if _IMPORTING & set(lanes) else ())):
                 group.create_task(_serve(settings, work, queue, stop))
             group.create_task(_keep_time(work, bell, lanes, stop))
             await stop.wait()
@@ -229,6 +247,8 @@ def _worker(settings: Settings, work: Work, queue: str) -> Worker:
 def _functions(work: Work, queue: str) -> list[Function]:
     if queue == HOUSE:
         return [_job("tick", work.tick), _job("callbacks", work.callbacks), _job("notes", work.notes)]
+    if queue == IMPORTS:
+        return [_job("imports", work.imports)]
     lane = int(queue.removeprefix("lane-"))
 
     async def drain() -> None:

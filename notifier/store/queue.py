@@ -15,7 +15,13 @@ from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
 
 HOUSE = "house"  # tick, callbacks, notes
-JOBS = {f"drain-{lane}": f"lane-{lane}" for lane in LANES} | {"tick": HOUSE, "callbacks": HOUSE, "notes": HOUSE}
+IMPORTS = "imports"  # files of contacts: minutes of work, never before an emergency
+JOBS = {f"drain-{lane}": f"lane-{lane}" for lane in LANES} | {
+    "tick": HOUSE,
+    "callbacks": HOUSE,
+    "notes": HOUSE,
+    "imports": IMPORTS,
+}
 _WAITING_AT_MOST = 8  # a bell that has not been heard need not be rung again
 _FRESH_MS = 10_000  # an older one is being answered, or was by a worker that is dead: it counts no more
 _FORGOTTEN_MS = 60_000
@@ -80,4 +86,4 @@ def open_redis(url: str) -> ArqRedis:
     return redis
 
 
-__all__ = ["HOUSE", "JOBS", "Bell", "RedisSettings", "encode_job", "open_bell", "open_redis", "queue_name"]
+__all__ = ["HOUSE", "IMPORTS", "JOBS", "Bell", "RedisSettings", "encode_job", "open_bell", "open_redis", "queue_name"]

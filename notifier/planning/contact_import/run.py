@@ -93,6 +93,8 @@ async def _write_all(
     except HandedBack:
         raise
     except Exception as error:
+        if resumed and isinstance(error, TRANSIENT):
+            raise  # the lease runs out, and somebody goes on
         with suppress(*TRANSIENT):  # where the database is gone the account stays open, and the first error counts
             await account.end(type(error).__name__, errors)
         raise
