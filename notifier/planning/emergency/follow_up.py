@@ -1,0 +1,56 @@
+"""Follow-up: a correction or an all-clear, to exactly those who got an earlier run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifier.domain.audience import History, InputRef, Rule
+from notifier.domain.campaign import Campaign, InputType
+from notifier.planning.catalogue import CampaignVersion
+from notifier.planning.emergency.choice import find_choice, leaves
+from notifier.store.runs import Run
+
+_EARLIER = "earlier"  # the input that says in a few words what is followed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """A campaign that goes to exactly those who got an earlier run; `kinds` are what it can be."""
+
+    campaign: Campaign
+    kind_input: str
+    kinds: tuple[str, ...]
+
+
+def follow_up(campaign: Campaign) -> FollowUp | None:
+    """What this campaign can say to those who got an earlier run; None where it is not for that."""
+    if not campaign.inherits or not any(_is_of_run(leaf, campaign.inherits) for leaf in leaves(campaign.audience)):
+        return None
+    kind = next((wanted for wanted in campaign.inputs.values() if wanted.type is InputType.CHOICE), None)
+    return FollowUp(campaign=campaign, kind_input=kind.name if kind else "", kinds=kind.choices if kind else ())
+
+
+def _is_of_run(rule: Rule, name: str) -> bool:
+    return isinstance(rule, History) and rule.what == "received" and rule.run == InputRef(name)
+
+
+def follow_up_inputs(found: FollowUp, kind: str, run: Run, corrected: CampaignVersion) -> dict[str, object]:
+    """The inputs of a follow-up as far as the run it follows says them."""
+    inputs: dict[str, object] = {found.campaign.inherits: run.id}
+    if found.kind_input and kind in found.kinds:
+        inputs[found.kind_input] = kind
+    earlier = found.campaign.inputs.get(_EARLIER)
+    if earlier is not None and earlier.localized:
+        inputs[_EARLIER] = _in_few_words(run, corrected, earlier.max_length)
+    return inputs
+
+
+def _in_few_words(run: Run, corrected: CampaignVersion, longest: int) -> dict[str, str]:
+    bank, choice = corrected.bank, find_choice(corrected.campaign)
+    names = run.inputs.get(choice.names) if choice and choice.names else None
+    texts: dict[str, str] = {}
+    for locale in bank.locales:
+        title = corrected.campaign.title.get(locale, bank.default_locale)
+        name = str(names.get(locale, "")) if isinstance(names, Mapping) else ""
+        whole = f"{title}{'：' if locale.startswith('zh') else ': '}{name}"
+        texts[locale] = whole if name and len(whole) <= longest else title[:longest]
+    return texts
