@@ -32,7 +32,7 @@ def sources(template: Template) -> dict[str, str]:
 def place(template: Template, file: str, line: int = 0, needle: str = "") -> Place:
     """Where in the templates folder; the column is that of `needle` in the line."""
     if file.startswith("subject."):
-        return Place(file=f"templates/{template.key}/template.yaml")
+        return Place(file=f"templates/{template.key}/{file}", line=line)
     folder = "" if file.startswith("_layouts/") else f"{template.key}/"
     lines = template.files.get(file, "").split("\n")
     text = lines[line - 1] if 0 < line <= len(lines) else ""

@@ -46,7 +46,7 @@ def check_folder(root: Path, *, check_template: TemplateCheck = check_in_subproc
     check_references(reading)
     for account in reading.accounts.values():
         _check_account(account)
-    remarks = _check_templates(reading, check_template)
+    remarks = check_words(reading, check_template)
     found = reading.definitions()
     if found is not None:
         remarks += _advise(found)
@@ -66,8 +66,8 @@ def _check_account(entry: Entry[Account]) -> None:
         entry.source.add(trail, f"`{error.field}` {error.problem}", error.remedy)
 
 
-def _check_templates(reading: Reading, check: TemplateCheck) -> list[DefinitionError]:
-    """Adds the templates' errors to the reading; returns the remarks."""
+def check_words(reading: Reading, check: TemplateCheck) -> list[DefinitionError]:
+    """Checks the words of every template; adds errors to the reading, returns the remarks."""
     if reading.bank is None:
         return []
     bank, entries = reading.bank.value, list(reading.templates.values())

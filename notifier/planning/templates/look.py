@@ -1,0 +1,146 @@
+"""Look: what an unsaved template would say, rendered within limits, and all that is wrong with it by itself."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from notifier.domain.account import Account
+from notifier.domain.channel import Channel, Content, SmsContent
+from notifier.domain.contact import Contact
+from notifier.domain.errors import DefinitionError, ServiceError
+from notifier.domain.template import Bank, Template
+from notifier.planning.definitions.folder import Entry
+from notifier.planning.templates.check import check_words_of
+from notifier.planning.templates.draft import DraftSource, TemplateDraft, read_draft
+from notifier.providers.mastodon import count_chars
+from notifier.rendering.bounded import Shown, look_in_subprocess
+from notifier.rendering.context import RenderContext
+from notifier.rendering.examples import example_context
+from notifier.rendering.problems import Problem
+from notifier.rendering.sms import SmsCount, count_parts
+
+CHILDREN = ThreadPoolExecutor(2, thread_name_prefix="template-check")
+"""Each thread waits for one child; more at once would only make each slower."""
+_MASTODON_LIMIT = 500
+_MOST_WAITING = 16
+_PLACES = threading.BoundedSemaphore(_MOST_WAITING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """With whose values: a real contact's, or the examples; `sparse` leaves out whatever may be missing."""
+
+    contact: Contact | None = field(default=None, repr=False)
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One text of a draft as it would be sent, or why it cannot be, and all that is wrong with the draft."""
+
+    channel: Channel | None
+    locale: str
+    content: Content | None = field(repr=False)
+    problem: str
+    errors: tuple[DefinitionError, ...]
+    remarks: tuple[DefinitionError, ...]
+
+    @property
+    def count(self) -> SmsCount | None:
+        """What a text message costs."""
+        return count_parts(self.content.text) if isinstance(self.content, SmsContent) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostLimit:
+    """How long a post is as an account's network counts, and how long it may be; 0 = as long as one likes."""
+
+    account: Account
+    length: int
+    limit: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network takes it."""
+        return not self.limit or self.length <= self.limit
+
+
+def post_limits(text: str, accounts: Sequence[Account]) -> list[PostLimit]:
+    """One line per account that posts."""
+    found = []
+    for account in accounts:
+        if account.channel is Channel.SOCIAL:
+            is_mastodon = account.provider == "mastodon"
+            given = account.settings.get("max_chars", _MASTODON_LIMIT if is_mastodon else 0)
+            limit = given if isinstance(given, int) else 0
+            length = count_chars(text) if is_mastodon else len(text)
+            found.append(PostLimit(account=account, length=length, limit=limit))
+    return found
+
+
+async def look_at(draft: TemplateDraft, layouts: Mapping[str, str], bank: Bank, *, file: str, sample: Sample) -> Looked:
+    """What the file (`email.en.html`, `sms.zh-CN.txt`; another shows the first text there is) says to the sample.
+
+    `ServiceError` where too many look at once.
+    """
+    entry, source = read_draft(draft, layouts)
+    if entry is None:
+        return Looked(channel=None, locale="", content=None, problem="", errors=_sorted(source), remarks=())
+    if not _PLACES.acquire(blocking=False):
+        raise ServiceError("too many people look at templates at this moment")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(CHILDREN, _look, entry, bank, file, sample)
+    finally:
+        _PLACES.release()
+
+
+def text_of(template: Template, bank: Bank, file: str) -> tuple[Channel, str] | None:
+    """Which text a file shows best; None where the template has none at all."""
+    parts = file.split(".")
+    offered = {channel: template.locales(channel) for channel in Channel}
+    wanted = next((channel for channel in Channel if parts[0] == channel.value), None)
+    locale = parts[1] if len(parts) > 1 else bank.default_locale
+    if wanted is not None and locale in offered[wanted]:
+        return wanted, locale
+    for channel in Channel:
+        for name in (locale, bank.default_locale, *sorted(offered[channel])):
+            if name in offered[channel]:
+                return channel, name
+    return None
+
+
+def _look(entry: Entry[Template], bank: Bank, file: str, sample: Sample) -> Looked:
+    template = entry.value
+    text = text_of(template, bank, file)
+    shown: list[Shown] = []
+
+    def check(template: Template, bank: Bank) -> list[Problem]:
+        wanted = [(*text, _context(template, bank, text[1], sample))] if text else []
+        look = look_in_subprocess(template, bank, wanted)
+        shown.extend(look.shown)
+        return list(look.problems)
+
+    checked = check_words_of(entry, bank, check)
+    one = shown[0] if shown else None
+    return Looked(
+        channel=text[0] if text else None,
+        locale=text[1] if text else "",
+        content=one.content if one else None,
+        problem=one.problem if one else "",
+        errors=checked.errors,
+        remarks=checked.remarks,
+    )
+
+
+def _context(template: Template, bank: Bank, locale: str, sample: Sample) -> RenderContext:
+    context = example_context(template, bank, locale, sparse=sample.sparse)
+    if sample.contact is None:
+        return context
+    who = sample.contact
+    return replace(context, name=who.name, locale=who.locale, attributes=dict(who.attributes))
+
+
+def _sorted(source: DraftSource) -> tuple[DefinitionError, ...]:
+    return tuple(sorted(source.errors, key=lambda error: (error.place.file, error.place.line)))
