@@ -117,6 +117,7 @@ def _count(found: Definitions | None) -> dict[str, int]:
         "templates": len(found.templates),
         "surveys": len(found.surveys),
         "accounts": len(found.accounts),
+        "segments": len(found.segments),
     }
 
 

@@ -12,14 +12,16 @@ from notifier.domain.errors import DefinitionErrors
 from notifier.domain.notation.bank import read_account, read_bank, write_account, write_bank
 from notifier.domain.notation.campaign import read_campaign, write_campaign
 from notifier.domain.notation.node import Value
+from notifier.domain.notation.segment import read_segment, write_segment
 from notifier.domain.notation.source import Source
 from notifier.domain.notation.survey import read_survey, write_survey
 from notifier.domain.notation.template import read_template, write_template
+from notifier.domain.segment import Segment
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank, Template
 
 Spec = dict[str, object]
-Definition = Bank | Account | Survey | Template | Campaign
+Definition = Bank | Account | Survey | Template | Campaign | Segment
 _T = TypeVar("_T")
 
 
@@ -31,6 +33,7 @@ class Kind(StrEnum):
     SURVEY = "survey"
     TEMPLATE = "template"
     CAMPAIGN = "campaign"
+    SEGMENT = "segment"
 
 
 BANK_KEY = "bank"  # there is one
@@ -49,6 +52,8 @@ def to_yaml_shape(definition: Definition) -> Spec:
             return write_template(definition)
         case Campaign():
             return write_campaign(definition)
+        case Segment():
+            return write_segment(definition)
 
 
 def to_spec(definition: Definition) -> Spec:
@@ -82,6 +87,8 @@ def from_spec(kind: Kind | str, spec: Mapping[str, object]) -> Definition:
             return template_from_spec(spec)
         case Kind.CAMPAIGN:
             return campaign_from_spec(spec)
+        case Kind.SEGMENT:
+            return segment_from_spec(spec)
 
 
 def bank_from_spec(spec: Mapping[str, object]) -> Bank:
@@ -113,6 +120,11 @@ def campaign_from_spec(spec: Mapping[str, object]) -> Campaign:
     shape = _convert(spec, ("inputs", "steps"), _from_pairs)
     inputs = {name: _convert(_mapping(body), ("choices",), _from_label_pairs) for name, body in _inputs(shape).items()}
     return _read(Kind.CAMPAIGN, {**shape, "inputs": inputs} if inputs else shape, read_campaign)
+
+
+def segment_from_spec(spec: Mapping[str, object]) -> Segment:
+    """See `from_spec`."""
+    return _read(Kind.SEGMENT, spec, read_segment)
 
 
 def spec_hash(spec: Mapping[str, object]) -> bytes:

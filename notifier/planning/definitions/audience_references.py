@@ -1,27 +1,30 @@
 """Holds an audience rule against what it names: inputs, campaigns, steps, surveys, answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from notifier.domain.audience import All, Answered, Any, Attribute, History, InputIs, InputRef, Not, Rule
 from notifier.domain.campaign import Campaign, Input, InputType
 from notifier.domain.notation.node import did_you_mean
 from notifier.domain.notation.source import Trail
+from notifier.domain.segment import Segment
 from notifier.domain.spec import Kind
 from notifier.domain.survey import QuestionType
 from notifier.planning.definitions.folder import Definitions, Entry
 
 
 def check_audience(
-    entry: Entry[Campaign], rule: Rule, at: Trail, found: Definitions, broken: set[tuple[Kind, str]]
+    entry: Entry[Campaign] | Entry[Segment], rule: Rule, at: Trail, found: Definitions, broken: set[tuple[Kind, str]]
 ) -> None:
     """Adds to the entry's source what the rule names and nobody defines."""
     _AudienceCheck(entry, found, broken).rule(rule, at)
 
 
 class _AudienceCheck:
-    def __init__(self, entry: Entry[Campaign], found: Definitions, broken: set[tuple[Kind, str]]) -> None:
+    def __init__(
+        self, entry: Entry[Campaign] | Entry[Segment], found: Definitions, broken: set[tuple[Kind, str]]
+    ) -> None:
         self.entry, self.found, self.broken = entry, found, broken
-        self.inputs = entry.value.inputs
+        self.inputs: Mapping[str, Input] = entry.value.inputs if isinstance(entry.value, Campaign) else {}
 
     def rule(self, rule: Rule, at: Trail) -> None:
         match rule:
@@ -82,6 +85,8 @@ class _AudienceCheck:
         return False
 
     def _answered(self, rule: Answered, at: Trail) -> None:
+        if rule.survey == "any" and not rule.question:
+            return
         if not self._exists(Kind.SURVEY, rule.survey, self.found.surveys, (*at, "survey")) or not rule.question:
             return
         survey = self.found.surveys[rule.survey].value

@@ -12,9 +12,11 @@ from notifier.domain.errors import DefinitionError, DefinitionErrors, Place
 from notifier.domain.notation.bank import read_account, read_bank
 from notifier.domain.notation.campaign import read_campaign
 from notifier.domain.notation.node import Value
+from notifier.domain.notation.segment import read_segment
 from notifier.domain.notation.source import Source
 from notifier.domain.notation.survey import read_survey
 from notifier.domain.notation.template import read_template
+from notifier.domain.segment import Segment
 from notifier.domain.spec import BANK_KEY, Definition, Kind, Spec, spec_hash, to_spec
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank, Template
@@ -52,11 +54,12 @@ class Definitions:
     surveys: Mapping[str, Entry[Survey]]
     templates: Mapping[str, Entry[Template]]
     campaigns: Mapping[str, Entry[Campaign]]
+    segments: Mapping[str, Entry[Segment]] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry[Definition]]:
         """All entries; what others refer to comes first."""
         yield self.bank
-        for entries in (self.accounts, self.surveys, self.templates, self.campaigns):
+        for entries in (self.accounts, self.surveys, self.templates, self.campaigns, self.segments):
             yield from entries.values()
 
 
@@ -70,6 +73,7 @@ class Reading:
     surveys: dict[str, Entry[Survey]] = field(default_factory=dict)
     templates: dict[str, Entry[Template]] = field(default_factory=dict)
     campaigns: dict[str, Entry[Campaign]] = field(default_factory=dict)
+    segments: dict[str, Entry[Segment]] = field(default_factory=dict)
     errors: list[DefinitionError] = field(default_factory=list)
     broken: set[tuple[Kind, str]] = field(default_factory=set)  # written, but with errors of their own
 
@@ -84,6 +88,7 @@ class Reading:
             surveys=self.surveys,
             templates=self.templates,
             campaigns=self.campaigns,
+            segments=self.segments,
         )
 
 
@@ -139,6 +144,8 @@ def _read_campaigns_file(reading: Reading, path: Path) -> None:
                 _read_file(reading, path, Kind.ACCOUNT, read_account, reading.accounts)
             case "surveys":
                 _read_file(reading, path, Kind.SURVEY, read_survey, reading.surveys)
+            case "segments":
+                _read_file(reading, path, Kind.SEGMENT, read_segment, reading.segments)
             case _:
                 _read_file(reading, path, Kind.CAMPAIGN, read_campaign, reading.campaigns)
 

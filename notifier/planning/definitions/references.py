@@ -32,6 +32,8 @@ def check_references(reading: Reading) -> None:
         _check_template(template, bank)
     for campaign in found.campaigns.values():
         _CampaignCheck(campaign, found, reading.broken).run()
+    for segment in found.segments.values():
+        check_audience(segment, segment.value.audience, ("audience",), found, reading.broken)
 
 
 def _check_locales(entry: Entry[Definition], bank: Bank) -> None:

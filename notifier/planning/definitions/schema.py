@@ -7,7 +7,7 @@ from notifier.domain.audience import Operator
 from notifier.domain.campaign import Condition, InputType
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ContactKind
-from notifier.domain.notation import bank, campaign, survey, template
+from notifier.domain.notation import bank, campaign, segment, survey, template
 from notifier.domain.notation.node import KEY, LOCALE, NAME
 from notifier.domain.notation.rules import HISTORY
 from notifier.domain.purpose import Purpose
@@ -44,7 +44,7 @@ def json_schema(kind: Kind | str) -> Schema:
         "$id": f"urn:notifier:{kind}",
         "title": f"Notifier {kind}",
     }
-    return {**head, **body, **({"$defs": {"rule": _rule()}} if kind is Kind.CAMPAIGN else {})}
+    return {**head, **body, **({"$defs": {"rule": _rule()}} if kind in {Kind.CAMPAIGN, Kind.SEGMENT} else {})}
 
 
 def _object(required: Sequence[str], properties: Schema) -> Schema:
@@ -187,6 +187,10 @@ def _campaign() -> Schema:
     )
 
 
+def _segment() -> Schema:
+    return _object(segment.REQUIRED, {"segment": _KEY, "title": _LOCALIZED, "audience": _RULE})
+
+
 def _input() -> Schema:
     return _object(
         campaign.INPUT_REQUIRED,
@@ -234,4 +238,5 @@ _BODIES: dict[Kind, Schema] = {
     Kind.SURVEY: _survey(),
     Kind.TEMPLATE: _template(),
     Kind.CAMPAIGN: _campaign(),
+    Kind.SEGMENT: _segment(),
 }

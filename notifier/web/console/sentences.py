@@ -109,7 +109,8 @@ def _tell_answered(rule: rules.Answered, t: Words) -> str:
             question=rule.question,
             survey=rule.survey,
         )
-    return t("answered %(survey)s", survey=rule.survey)
+    told = t("answered %(survey)s", survey=t("any survey") if rule.survey == "any" else rule.survey)
+    return t("%(told)s within %(span)s", told=told, span=t.span(rule.within)) if rule.within else told
 
 
 def tell_schedule(schedule: Schedule, t: Words) -> str:

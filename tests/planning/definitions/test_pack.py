@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from notifier.domain.errors import DefinitionErrors
-from notifier.domain.notation import bank, campaign, survey, template
+from notifier.domain.notation import bank, campaign, segment, survey, template
 from notifier.domain.notation.node import Value
 from notifier.domain.notation.source import Source
 from notifier.domain.spec import Kind, canonical_json, from_spec, spec_hash, to_spec, to_yaml_shape
@@ -24,6 +24,7 @@ READERS = {
     Kind.ACCOUNT: bank.read_account,
     Kind.SURVEY: survey.read_survey,
     Kind.CAMPAIGN: campaign.read_campaign,
+    Kind.SEGMENT: segment.read_segment,
 }
 
 

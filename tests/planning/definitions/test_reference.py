@@ -6,7 +6,7 @@ import pytest
 
 from notifier.domain.audience import Operator
 from notifier.domain.campaign import Condition, InputType
-from notifier.domain.notation import bank, campaign, rules, survey, template
+from notifier.domain.notation import bank, campaign, rules, segment, survey, template
 
 REFERENCE = (Path(__file__).parents[3] / "docs" / "definitions.md").read_text(encoding="utf-8")
 KEYS = {
@@ -17,6 +17,7 @@ KEYS = {
     "campaign": (*campaign.REQUIRED, *campaign.OPTIONAL, *campaign.SCHEDULE, *campaign.STEP, *campaign.ANCHOR),
     "input": (*campaign.INPUT_REQUIRED, *campaign.INPUT_OPTIONAL, *InputType),
     "rule": (*rules.KEYWORDS, *Operator, *Condition),
+    "segment": segment.REQUIRED,
     "template": (*template.REQUIRED, *template.OPTIONAL, *template.KEEP),
 }
 
