@@ -352,9 +352,8 @@ async def _send(message: Claimed, outgoing: Outgoing, provider: Provider, facts:
         log.error("delivery.provider_failed", provider=provider.name, error=type(error).__name__)
         reason = f"unexpected {type(error).__name__}"
         return Receipt(**facts, state=State.UNCERTAIN, reason=reason, code="unexpected")
-    return Receipt(
-        **facts, state=State.ACCEPTED, reason=taken.detail, provider_ref=taken.provider_ref, post_url=taken.url
-    )
+    state = State.TO_POST if provider.capabilities.by_hand else State.ACCEPTED
+    return Receipt(**facts, state=state, reason=taken.detail, provider_ref=taken.provider_ref, post_url=taken.url)
 
 
 def _least_wait_s(message: Claimed) -> float:

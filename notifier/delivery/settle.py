@@ -11,7 +11,12 @@ from notifier.store import clock
 from notifier.store.access import add_audit
 from notifier.store.callbacks import NewEvent, StateChange, add_events, change_states, lock_messages
 from notifier.store.database import Database, Tx
-from notifier.store.messages.record import cancel_left_over, settle_uncertain, sweep_dead_claims
+from notifier.store.messages.record import (
+    cancel_left_over,
+    expire_unposted,
+    settle_uncertain,
+    sweep_dead_claims,
+)
 from notifier.store.runs import get_run
 
 log = get_logger()
@@ -37,6 +42,8 @@ async def settle_doubts(database: Database) -> Settled:
         resent = await settle_uncertain(tx, RECONCILE_FOR)
     async with database.transaction() as tx:
         await cancel_left_over(tx)
+    async with database.transaction() as tx:
+        await expire_unposted(tx)
     if in_doubt or resent:
         log.warning("delivery.doubts_settled", in_doubt=in_doubt, resent=resent)
     return Settled(in_doubt=in_doubt, resent=resent)

@@ -28,7 +28,9 @@ class EventKind(StrEnum):
     CLICKED = "clicked"  # or a machine followed the link
     OPTED_OUT = "opted-out"  # by link, keyword or one click
     ANSWERED = "answered"  # a survey answer came back
+    TO_POST = "to-post"  # a post by hand became somebody's task
     POSTED = "posted"  # a person marked a manual post as posted
+    TAKEN_BACK = "taken-back"  # a person said that it is not posted after all
 
 
 STATE_AFTER: dict[EventKind, State] = {

@@ -1,5 +1,7 @@
 """A message, its states and its only legal moves."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
@@ -14,6 +16,7 @@ class State(StrEnum):
 
     QUEUED = "queued"  # planned; waits for its time, its lane, its turn
     SENDING = "sending"  # claimed by a worker; may be on the wire
+    TO_POST = "to-post"  # a post by hand: a person has to publish it, or nobody did yet
     ACCEPTED = "accepted"  # the provider took it
     DELIVERED = "delivered"  # the carrier or mailbox says so
     BOUNCED = "bounced"  # came back
@@ -35,6 +38,7 @@ RANK: dict[State, int] = {
     State.DELIVERED: 7,
     State.REFUSED: 8,
     State.CANCELLED: 8,
+    State.TO_POST: 8,  # no provider reports of it: a person's word alone moves it
 }
 """An event moves a message only to a higher rank, so late and doubled events are harmless.
 
@@ -51,6 +55,11 @@ MOVES: dict[tuple[State, State], str] = {
     (State.QUEUED, State.BOUNCED): "sent again after doubt, then a report of the first hand-over came",
     (State.QUEUED, State.FAILED): "sent again after doubt, then a report of the first hand-over came",
     (State.SENDING, State.ACCEPTED): "the provider took it",
+    (State.SENDING, State.TO_POST): "a person has to publish it",
+    (State.TO_POST, State.ACCEPTED): "a person said that it is published",
+    (State.TO_POST, State.EXPIRED): "nobody published it in time",
+    (State.TO_POST, State.CANCELLED): "a person stopped the run",
+    (State.ACCEPTED, State.TO_POST): "a person took back that a post by hand is published",
     (State.SENDING, State.QUEUED): "the provider said: try again later",
     (State.SENDING, State.FAILED): "the provider said: never again, or it could not be rendered",
     (State.SENDING, State.UNCERTAIN): "the answer was lost, or the worker died",
@@ -75,11 +84,32 @@ MOVES: dict[tuple[State, State], str] = {
 }
 """Every legal move with a line of meaning; anything else is refused."""
 
-OPEN = frozenset({State.QUEUED, State.SENDING, State.UNCERTAIN})
+OPEN = frozenset({State.QUEUED, State.SENDING, State.TO_POST, State.UNCERTAIN})
 """States in which the house still has to do something."""
 
 SENT = frozenset({State.ACCEPTED, State.DELIVERED, State.BOUNCED})
 """States that mean a provider took the message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Messages that add up: planned = sent + not sent + waiting."""
+
+    sent: int
+    not_sent: int
+    waiting: int
+
+    @property
+    def planned(self) -> int:
+        """All of them."""
+        return self.sent + self.not_sent + self.waiting
+
+
+def add_up(counts: Mapping[str, int]) -> Sums:
+    """The sums of messages counted by state."""
+    sent = sum(count for state, count in counts.items() if State(state) in SENT)
+    waiting = sum(count for state, count in counts.items() if State(state) in OPEN)
+    return Sums(sent=sent, waiting=waiting, not_sent=sum(counts.values()) - sent - waiting)
 
 
 def move(current: State, to: State) -> State:

@@ -27,7 +27,7 @@ class Capabilities:
     in_doubt_read_back: bool = False  # it can be asked afterwards whether it took a message
     takes_mime: bool = False  # it wants an e-mail as the bytes for the wire
     slots: int = 0  # messages an opened account carries at once; 0 = as many as a worker likes
-    by_hand: bool = False  # accepted means "a task exists"; a person finishes it
+    by_hand: bool = False  # taken means "a task exists"; it is sent when a person says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

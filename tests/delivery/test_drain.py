@@ -620,7 +620,7 @@ async def test_a_post_goes_to_its_accounts_without_an_address(
     rows = await fetch(
         database, 'SELECT account, state, contact_id FROM notifier.messages ORDER BY account COLLATE "C"'
     )
-    assert rows == [("paper", "accepted", None), ("wall", "accepted", None)]
+    assert rows == [("paper", "to-post", None), ("wall", "accepted", None)]
     assert [recipient for recipient, _ in await kept(database)] == ["wall"]
 
 

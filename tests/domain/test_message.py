@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notifier.domain.errors import IllegalMove
 from notifier.domain.event import STATE_AFTER, EventKind
-from notifier.domain.message import MOVES, OPEN, RANK, SENT, State, after_event, move
+from notifier.domain.message import MOVES, OPEN, RANK, SENT, State, add_up, after_event, move
 
 REPORTED = sorted(set(STATE_AFTER.values()), key=RANK.__getitem__)
 """What providers can report, from the weakest to the strongest."""
@@ -120,3 +120,18 @@ def test_the_strongest_report_wins(start: State, events: list[State]) -> None:
 def test_a_report_moves_only_up_and_only_legally(current: State, reported: State) -> None:
     after = after_event(current, reported)
     assert after is current or ((current, after) in MOVES and RANK[after] > RANK[current])
+
+
+@given(st.dictionaries(st.sampled_from(State), st.integers(min_value=0, max_value=10**6)))
+def test_planned_is_sent_and_not_sent_and_waiting(counts: dict[State, int]) -> None:
+    sums = add_up({state.value: count for state, count in counts.items()})
+    assert sums.planned == sum(counts.values())
+    assert (sums.sent, sums.waiting) == (
+        sum(counts.get(state, 0) for state in SENT),
+        sum(counts.get(state, 0) for state in OPEN),
+    )
+
+
+def test_a_post_nobody_published_waits_and_is_not_sent() -> None:
+    sums = add_up({State.TO_POST: 2, State.ACCEPTED: 1, State.EXPIRED: 3})
+    assert (sums.sent, sums.not_sent, sums.waiting) == (1, 3, 2)

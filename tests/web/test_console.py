@@ -107,7 +107,7 @@ async def test_waiting_run_is_told_and_filled_in(visitor: httpx.AsyncClient, dat
     async with database.transaction() as tx:
         await tx.execute("DELETE FROM notifier.run_steps")
         await tx.execute("UPDATE notifier.runs SET state = 'waiting', inputs = '{}'")
-    assert "still lacks: Branch as in the contacts" in (await visitor.get("/")).text
+    assert "still lacks: Affected branch" in (await visitor.get("/")).text
     incomplete = {"form_token": await form_token(visitor), "input.branch": "all"}
     answer = await visitor.post(f"/runs/{run_id}/inputs", data=incomplete)
     assert (answer.status_code, "is required" in answer.text) == (422, True)

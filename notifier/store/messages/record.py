@@ -178,6 +178,24 @@ async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
     return count
 
 
+_NOT_POSTED = (
+    """
+WITH held AS (
+    SELECT m.run_id, m.id, m.state AS before, 'expired' AS next, 'nobody published it in time' AS why
+    FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+    WHERE r.state IN ('running', 'stopped') AND m.state = 'to-post' AND m.expires_at <= (SELECT notifier.now())
+    ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
+"""
+    + _MOVE_MANY
+)
+
+
+async def expire_unposted(tx: Tx) -> int:
+    """Posts by hand that nobody published in time are never published late; returns how many."""
+    count: int = await tx.fetchval(_NOT_POSTED)
+    return count
+
+
 _LEFT = (
     """
 WITH held AS (
@@ -198,12 +216,12 @@ async def cancel_left_over(tx: Tx) -> int:
 
 
 async def cancel_queued(tx: Tx, run_id: int) -> int:
-    """Cancel everything of a run that no worker has claimed; returns how many."""
+    """Cancel everything of a run that no worker has claimed and no person published; returns how many."""
     count: int = await tx.fetchval(
         """
         WITH held AS (
             SELECT run_id, id, state AS before, 'cancelled' AS next, 'stopped by a person' AS why
-            FROM notifier.messages WHERE run_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE),
+            FROM notifier.messages WHERE run_id = $1 AND state IN ('queued', 'to-post') ORDER BY id FOR UPDATE),
         """
         + _MOVE_MANY,
         run_id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from notifier.domain.errors import Conflict, NotFound
+from notifier.domain.errors import NotFound
 from notifier.store.database import Tx
 
 
@@ -144,29 +144,3 @@ async def list_events(tx: Tx, run_id: int, message_id: int) -> list[EventLine]:
         message_id,
     )
     return [EventLine(**dict(row)) for row in rows]
-
-
-async def mark_posted(tx: Tx, team_id: int, run_id: int, message_id: int, *, url: str, by: str) -> None:
-    """A person published a post by hand; `Conflict` where that was said before or there was nothing to publish."""
-    moved = await tx.fetchval(
-        """
-        UPDATE notifier.messages SET post_url = $4, changed_at = notifier.now()
-        WHERE run_id = $2 AND id = $3 AND team_id = $1 AND channel = 'social' AND state = 'accepted' AND post_url = ''
-        RETURNING true
-        """,
-        team_id,
-        run_id,
-        message_id,
-        url,
-    )
-    noted = moved and await tx.fetchval(
-        """
-        INSERT INTO notifier.events (run_id, message_id, event_key, kind, source)
-        VALUES ($1, $2, 'posted', 'posted', $3) ON CONFLICT DO NOTHING RETURNING true
-        """,
-        run_id,
-        message_id,
-        by,
-    )
-    if not noted:
-        raise Conflict("this post does not wait for anybody to publish it")

@@ -1,35 +1,62 @@
-"""The overview: what comes next, what waits for a person, what went out today."""
+"""The overview: what comes next, what needs a person, what went out today."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from notifier.store.database import Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upcoming:
-    """A step that will start at `at`."""
+    """A step that will start: at the instant `due_at`, or at `due_local` on each contact's clock.
+
+    `at` is the instant to order by: of a step in each contact's zone that of the bank's clock.
+    """
 
     run_id: int
     campaign_key: str
     campaign_id: int
+    run_state: str
+    drill: bool
     step: str
     at: datetime
+    due_at: datetime | None
+    due_local: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManualPost:
-    """A post that a person has to publish, or has published."""
+class OpenRun:
+    """A run of which nothing was sent and that somebody has to do something about."""
 
-    run_id: int
-    message_id: int
-    account: str
+    id: int
     campaign_key: str
     campaign_id: int
-    step: str
-    since: datetime
-    expires_at: datetime
+    kind: str
+    state: str
+    purpose: str
+    nominal_at: datetime
+    at_once: bool
+    drill: bool
+    launched_by: str
+    is_mine: bool  # the one who looks made or changed it
+    returned: str  # why it came back, "" where it did not
+    submitted_at: datetime | None
+    created_at: datetime
+    inputs: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreviewed:
+    """An emergency that was released by one person alone and that nobody else has looked at since."""
+
+    run_id: int
+    campaign_key: str
+    reason: str
+    by: str
+    is_mine: bool
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,41 +68,65 @@ class Doubts:
     count: int
 
 
-async def list_upcoming(tx: Tx, team_id: int, *, limit: int = 8) -> list[Upcoming]:
-    """The next steps of scheduled and running runs, the soonest first."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubledImport:
+    """An import that did not take every row, or broke."""
+
+    id: int
+    file: str
+    state: str
+    rejected: int
+    problem: str
+    ended_at: datetime | None
+
+
+async def list_upcoming(tx: Tx, team_id: int, zone: str, *, limit: int = 8) -> list[Upcoming]:
+    """The next steps of scheduled and running runs, the soonest first; `zone` is the bank's."""
     rows = await tx.fetch(
         """
-        SELECT r.id AS run_id, r.campaign_key, r.campaign_id, s.step, coalesce(s.due_at, s.plan_at) AS at
+        SELECT r.id AS run_id, r.campaign_key, r.campaign_id, r.state AS run_state, r.drill, s.step,
+            coalesce(s.due_at, notifier.local_to_utc(s.due_local, $3)) AS at, s.due_at, s.due_local
         FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
         WHERE r.team_id = $1 AND s.state = 'waiting' AND r.state IN ('scheduled', 'running') AND r.kind <> 'standing'
-        ORDER BY 5, r.id, s.position LIMIT $2
+        ORDER BY 7, r.id, s.position LIMIT $2
         """,
         team_id,
         limit,
+        zone,
     )
     return [Upcoming(**dict(row)) for row in rows]
 
 
-async def list_manual_posts(tx: Tx, team_id: int, accounts: Sequence[str], *, limit: int = 50) -> list[ManualPost]:
-    """Posts handed to people and not yet marked as posted, oldest first, of the last sixty days."""
+async def list_open_runs(tx: Tx, team_id: int, user_id: int, *, limit: int = 100) -> list[OpenRun]:
+    """Drafts, runs that wait for inputs or for their release; the soonest first."""
     rows = await tx.fetch(
         """
-        SELECT m.run_id, m.id AS message_id, k.account, r.campaign_key, r.campaign_id, m.step,
-            coalesce(m.accepted_at, m.planned_at) AS since, m.expires_at
-        FROM notifier.runs r
-        JOIN notifier.recipients k ON k.run_id = r.id AND k.account = ANY($2::text[])
-        JOIN notifier.messages m ON m.run_id = k.run_id AND m.recipient_id = k.id
-        WHERE r.team_id = $1 AND r.nominal_at > notifier.now() - interval '60 days'
-            AND m.state = 'accepted' AND m.post_url = ''
-            AND NOT EXISTS (SELECT 1 FROM notifier.events e
-                WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.kind = 'posted')
-        ORDER BY 7, m.id LIMIT $3
+        SELECT id, campaign_key, campaign_id, kind, state, purpose, nominal_at, at_once, drill, launched_by,
+            $2 = ANY(authors) AS is_mine, CASE state WHEN 'draft' THEN problem ELSE '' END AS returned, submitted_at,
+            created_at, inputs
+        FROM notifier.runs WHERE team_id = $1 AND state IN ('draft', 'waiting', 'submitted')
+        ORDER BY nominal_at, id LIMIT $3
         """,
         team_id,
-        list(accounts),
+        user_id,
         limit,
     )
-    return [ManualPost(**dict(row)) for row in rows]
+    return [OpenRun(**dict(row)) for row in rows]
+
+
+async def list_unreviewed(tx: Tx, team_id: int, user_id: int) -> list[Unreviewed]:
+    """Emergencies released by one person alone that wait for a second look, oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT e.run_id, r.campaign_key, e.break_glass AS reason, coalesce(u.login, '') AS by,
+            coalesce(e.user_id = $2, false) AS is_mine, e.at
+        FROM notifier.releases e JOIN notifier.runs r ON r.id = e.run_id LEFT JOIN notifier.users u ON u.id = e.user_id
+        WHERE e.team_id = $1 AND e.break_glass <> '' AND e.reviewed_at IS NULL ORDER BY e.id
+        """,
+        team_id,
+        user_id,
+    )
+    return [Unreviewed(**dict(row)) for row in rows]
 
 
 async def list_doubts(tx: Tx, team_id: int, *, limit: int = 10) -> list[Doubts]:
@@ -91,6 +142,21 @@ async def list_doubts(tx: Tx, team_id: int, *, limit: int = 10) -> list[Doubts]:
         limit,
     )
     return [Doubts(**dict(row)) for row in rows]
+
+
+async def list_troubled_imports(tx: Tx, team_id: int, *, limit: int = 5) -> list[TroubledImport]:
+    """Imports of the last week with rows not taken, or that broke; the newest first."""
+    rows = await tx.fetch(
+        """
+        SELECT id, file, state, rejected, problem, ended_at FROM notifier.imports
+        WHERE team_id = $1 AND (state = 'done' AND rejected > 0 OR state = 'broken')
+            AND coalesce(ended_at, started_at) > notifier.now() - interval '7 days'
+        ORDER BY id DESC LIMIT $2
+        """,
+        team_id,
+        limit,
+    )
+    return [TroubledImport(**dict(row)) for row in rows]
 
 
 async def count_since(tx: Tx, team_id: int, since: datetime) -> Mapping[str, Mapping[str, int]]:

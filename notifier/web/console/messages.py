@@ -1,18 +1,16 @@
 """One message: its history, what it said, and the posts people publish by hand."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from notifier.domain.errors import InputError, NotFound
-from notifier.store.access import add_audit
+from notifier.domain.errors import NotFound
 from notifier.store.database import Database
 from notifier.store.views import messages as view
 from notifier.store.views import sandbox
 from notifier.web.access.sessions import Actor, LoggedIn
-from notifier.web.console.overview import campaign_titles, list_open_posts
+from notifier.web.console.names import read_names
 from notifier.web.console.preview import Shown, show_content
 from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
@@ -28,16 +26,14 @@ async def show_message(request: Request, visitor: LoggedIn, run_id: Id, message_
     async with open_page(request, visitor) as page:
         facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
         events = await view.list_events(page.tx, run_id, message_id)
-        titles = await campaign_titles(page)
-        by_hand = [(post.run_id, post.message_id) for post in await list_open_posts(page)]
+        names = await read_names(page)
     return page.show(
         "message.html",
-        waits_for_person=(run_id, message_id) in by_hand,
         message=facts,
         address=mask_address(facts.address),
         events=events,
         shown=await show_content(request, run_id, message_id),
-        titles=titles,
+        names=names,
     )
 
 
@@ -81,41 +77,6 @@ async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: Id) ->
     async with open_page(request, visitor) as page:
         item = await sandbox.get_item(page.tx, page.team_id, item_id)
     return mail_answer(Shown.of(item.content))
-
-
-@router.get("/posts")
-async def show_posts(request: Request, visitor: LoggedIn) -> Response:
-    """Posts that wait for a person, each with its text."""
-    async with open_page(request, visitor) as page:
-        posts = await list_open_posts(page)
-        accounts = {account.key: account for account in await page.catalogue.accounts(page.tx, page.team_id)}
-        titles = await campaign_titles(page)
-    tasks = [(post, await show_content(request, post.run_id, post.message_id)) for post in posts]
-    return page.show("posts.html", tasks=tasks, accounts=accounts, titles=titles)
-
-
-@router.post("/posts/{run_id}/{message_id}")
-async def take_posted(
-    request: Request, visitor: Actor, run_id: Id, message_id: Id, url: Annotated[Text, Form(max_length=2000)] = ""
-) -> Response:
-    """A person published it: keep the link to the post."""
-    link = url.strip()
-    parts = urlsplit(link)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or any(char.isspace() for char in link):
-        raise InputError("link", "wants the address of the published post, https://…")
-    database: Database = request.app.state.database
-    async with database.transaction() as tx:
-        user = visitor.user
-        await view.mark_posted(tx, user.team_id, run_id, message_id, url=link, by=user.login)
-        await add_audit(
-            tx,
-            user.team_id,
-            actor=user.login,
-            act="post.published",
-            subject=f"message:{run_id}/{message_id}",
-            detail={},
-        )
-    return RedirectResponse("/posts", 303)
 
 
 _SANDBOX_ROOMS = {"phone": "sms", "mailbox": "email", "wall": "social"}

@@ -1,60 +1,80 @@
 """The overview: what goes out now, what comes next, what needs a person, how satisfied people are."""
 
+from collections.abc import Mapping
 from datetime import datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from notifier.domain.message import Sums, add_up
 from notifier.domain.survey import Survey
 from notifier.domain.text import Localized
 from notifier.feedback.satisfaction import Satisfaction, satisfaction
 from notifier.store import clock
 from notifier.store.views import overview as view
-from notifier.store.views.runs import RunLine, list_active_runs
+from notifier.store.views.runs import find_wait, list_active_runs
 from notifier.web.access.sessions import LoggedIn
-from notifier.web.console.sentences import missing_inputs
+from notifier.web.console.causes import SAID
+from notifier.web.console.moments import tell_due, tell_start, tell_wait
+from notifier.web.console.names import read_names
+from notifier.web.console.needs import read_needs
 from notifier.web.console.show import Page, open_page
+from notifier.web.console.streams import Look, stream_parts
 
 router = APIRouter()
-MANUAL = "manual"
+_LIVE_EVERY_S = 2.0
 
 
 @router.get("/")
 async def show_overview(request: Request, visitor: LoggedIn) -> Response:
-    """Everything of today on one page."""
+    """Now, next and what needs the one who looks."""
+    needs = await read_needs(request, visitor)
     async with open_page(request, visitor) as page:
         now = await clock.now(page.tx)
-        runs = await list_active_runs(page.tx, page.team_id)
+        upcoming = await view.list_upcoming(page.tx, page.team_id, page.bank.zone)
         return page.show(
             "overview.html",
             now=now,
-            going=[run for run in runs if run.state != "waiting"],
-            waiting=[(run, await _labels_missing(page, run)) for run in runs if run.state == "waiting"],
-            upcoming=await view.list_upcoming(page.tx, page.team_id),
-            posts=await list_open_posts(page),
-            doubts=await view.list_doubts(page.tx, page.team_id),
-            titles=await campaign_titles(page),
+            needs=needs,
+            starts=lambda run: tell_start(run, page.words),
+            upcoming=[(step, tell_due(step, page.words)) for step in upcoming],
+            advice={cause: page.words(advice) for cause, (_, advice) in SAID.items()},
             survey=await _headline_survey(page),
-            today=await view.count_since(page.tx, page.team_id, _start_of_day(page, now)),
+            today=_sums(await view.count_since(page.tx, page.team_id, _start_of_day(page, now))),
+            **await _going(page),
         )
+
+
+@router.get("/overview/events")
+async def stream_overview(request: Request, visitor: LoggedIn) -> Response:
+    """Server-sent events: what goes out now, whenever it changed."""
+
+    async def look(page: Page) -> Look:
+        return Look(parts={"going": page.render("part/going.html", **await _going(page))})
+
+    return stream_parts(request, visitor, look, every_s=_LIVE_EVERY_S)
+
+
+async def _going(page: Page) -> dict[str, Any]:
+    """The runs of this moment with what they wait for."""
+    runs = await list_active_runs(page.tx, page.team_id)
+    waits = {run.id: await find_wait(page.tx, run.id) for run in runs}
+    return {
+        "going": runs,
+        "waits": {run_id: tell_wait(wait, page.words) for run_id, wait in waits.items() if wait},
+        "names": await read_names(page),
+    }
+
+
+def _sums(counted: Mapping[str, Mapping[str, int]]) -> dict[str, Sums]:
+    return {channel: add_up(counts) for channel, counts in counted.items()}
 
 
 async def campaign_titles(page: Page) -> dict[str, Localized]:
     """Campaign key → title."""
     return {campaign.key: campaign.title for _, campaign in await page.catalogue.campaigns(page.tx, page.team_id)}
-
-
-async def list_open_posts(page: Page) -> list[view.ManualPost]:
-    """Posts that wait for a person."""
-    accounts = await page.catalogue.accounts(page.tx, page.team_id)
-    by_hand = [account.key for account in accounts if account.provider == MANUAL]
-    return await view.list_manual_posts(page.tx, page.team_id, by_hand)
-
-
-async def _labels_missing(page: Page, run: RunLine) -> list[str]:
-    campaign = await page.catalogue.campaign_version(page.tx, run.campaign_id)
-    return [page.say(campaign.inputs[name].label) for name in missing_inputs(campaign, run.inputs)]
 
 
 async def _headline_survey(page: Page) -> tuple[Survey, Satisfaction] | None:

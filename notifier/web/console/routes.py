@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from notifier.web.console import campaigns, login, messages, overview, runs, surveys
+from notifier.web.console import campaigns, login, messages, overview, posts, runs, surveys
 
 router = APIRouter()
-for room in (login, overview, campaigns, runs, messages, surveys):
+for room in (login, overview, campaigns, runs, messages, posts, surveys):
     router.include_router(room.router)

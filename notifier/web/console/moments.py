@@ -1,0 +1,37 @@
+"""When something goes out, in words: at once, at an instant, at a wall time of each contact, or not before."""
+
+from notifier.store.views.overview import OpenRun, Upcoming
+from notifier.store.views.runs import RunLine, StepLine, Wait
+from notifier.web.console.words import Words
+
+_QUIET_HOURS = "quiet-hours"
+
+
+def tell_start(run: RunLine | OpenRun, t: Words) -> str:
+    """When a run starts or started."""
+    if run.at_once and run.state in {"draft", "submitted"}:
+        return t("as soon as it is released")
+    return t.moment(run.nominal_at)
+
+
+def tell_due(step: StepLine | Upcoming, t: Words) -> str:
+    """When a step is due."""
+    if step.due_local is not None:
+        return t("%(at)s, local time of each contact", at=t.wall(step.due_local))
+    return t.moment(step.due_at)
+
+
+def tell_wait(wait: Wait, t: Words) -> str:
+    """Until when the queue of a run waits, and why."""
+    until, latest = t.moment(wait.until), t.moment(wait.latest)
+    if wait.is_local and wait.wall is not None:
+        return t("waits until %(at)s, local time of each contact", at=t.wall(wait.wall))
+    if wait.reason == _QUIET_HOURS and until == latest:
+        return t("waits until %(at)s: quiet hours", at=until)
+    if wait.reason == _QUIET_HOURS:
+        return t(
+            "waits until %(at)s, the last until %(latest)s: quiet hours in the contacts' zones", at=until, latest=latest
+        )
+    if wait.reason:
+        return t("put off until %(at)s: %(reason)s", at=until, reason=t(wait.reason))
+    return t("waits until %(at)s", at=until)
