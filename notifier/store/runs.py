@@ -464,9 +464,6 @@ async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
             UNION ALL
             SELECT min(m.expires_at) FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
                 WHERE r.state = 'running' AND m.state = 'to-post'
-            UNION ALL
-            SELECT min(m.expires_at) FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
-                WHERE r.state = 'running' AND m.state = 'to-post'
         ) AS moments
         """,
         patience,

@@ -195,8 +195,7 @@ async def test_manual_post_is_a_task_until_somebody_posted_it(visitor: httpx.Asy
     async with database.transaction() as tx:
         message_id = await tx.fetchval(
             """
-            UPDATE notifier.messages m SET state = 'accepted', accepted_at = notifier.now()
-            FROM notifier.recipients k
+            UPDATE notifier.messages m SET state = 'to-post' FROM notifier.recipients k
             WHERE k.run_id = m.run_id AND k.id = m.recipient_id AND k.account = 'wechat' RETURNING m.id
             """
         )

@@ -101,14 +101,6 @@ ALTER TABLE notifier.messages
 DROP INDEX notifier.messages_open;
 CREATE INDEX messages_open ON notifier.messages (run_id, state) WHERE state IN ('sending', 'uncertain', 'to-post');
 
--- ── posts by hand: not sent before a person says so ──────────────────────────────────────────────
-ALTER TABLE notifier.messages
-    DROP CONSTRAINT messages_state,
-    ADD CONSTRAINT messages_state CHECK (state IN ('queued', 'sending', 'to-post', 'accepted', 'delivered', 'bounced',
-        'failed', 'expired', 'refused', 'cancelled', 'uncertain'));
-DROP INDEX notifier.messages_open;
-CREATE INDEX messages_open ON notifier.messages (run_id, state) WHERE state IN ('sending', 'uncertain', 'to-post');
-
 -- ── imports through the console: a worker reads what the browser sent ────────────────────────────
 ALTER TABLE notifier.imports
     DROP CONSTRAINT imports_state,
