@@ -1,0 +1,108 @@
+"""What the page of a run about to go out asks: who had a hand in it, what else there is to choose from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from notifier.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAct:
+    """Something somebody did to a run; `name` is the user's where the actor is one."""
+
+    act: str
+    actor: str
+    name: str
+    at: datetime
+    detail: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerRun:
+    """A run that a new one may speak of."""
+
+    id: int
+    campaign_key: str
+    nominal_at: datetime
+    state: str
+    reached: int
+    drill: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A list or a segment with how many contacts a list has; None = not counted."""
+
+    key: str
+    contacts: int | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+async def list_run_acts(tx: Tx, run_id: int) -> list[RunAct]:
+    """The latest of each kind of act on a run, oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT * FROM (
+            SELECT DISTINCT ON (a.act) a.act, a.actor, coalesce(u.name, '') AS name, a.at, a.detail, a.id
+            FROM notifier.audit a LEFT JOIN notifier.users u ON u.login = a.actor
+            WHERE a.subject = 'run:' || $1::bigint ORDER BY a.act, a.id DESC) AS latest
+        ORDER BY id
+        """,
+        run_id,
+    )
+    return [RunAct(**{name: row[name] for name in ("act", "actor", "name", "at", "detail")}) for row in rows]
+
+
+async def list_names(tx: Tx, user_ids: Sequence[int]) -> list[str]:
+    """The users' names, in the order given."""
+    rows = await tx.fetch("SELECT id, name FROM notifier.users WHERE id = ANY($1::bigint[])", list(user_ids))
+    names = {row["id"]: row["name"] for row in rows}
+    return [names[one] for one in user_ids if one in names]
+
+
+async def list_former_runs(tx: Tx, team_id: int, *, limit: int = 50) -> list[FormerRun]:
+    """Runs that reached somebody, the newest first."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id, r.campaign_key, r.nominal_at, r.state, r.drill, sent.reached
+        FROM notifier.runs r CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.delta), 0)::bigint AS reached FROM notifier.tallies t
+            WHERE t.run_id = r.id AND t.state IN ('accepted', 'delivered')) AS sent
+        WHERE r.team_id = $1 AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL AND sent.reached > 0
+        ORDER BY r.nominal_at DESC, r.id DESC LIMIT $2
+        """,
+        team_id,
+        limit,
+    )
+    return [FormerRun(**dict(row)) for row in rows]
+
+
+async def list_lists(tx: Tx, team_id: int) -> list[Choice]:
+    """The imported lists by name."""
+    rows = await tx.fetch(
+        """
+        SELECT l.key, count(m.contact_id) AS contacts FROM notifier.lists l
+        LEFT JOIN notifier.list_members m ON m.list_id = l.id WHERE l.team_id = $1
+        GROUP BY l.key ORDER BY l.key COLLATE "C"
+        """,
+        team_id,
+    )
+    return [Choice(key=row["key"], contacts=row["contacts"]) for row in rows]
+
+
+async def last_asked_run(tx: Tx, team_id: int, survey_key: str, *, other_than: int, least: int) -> int | None:
+    """The newest run with at least this many responses to the survey; none of an exercise."""
+    found: int | None = await tx.fetchval(
+        """
+        SELECT r.run_id FROM notifier.responses r JOIN notifier.runs n ON n.id = r.run_id
+        WHERE r.team_id = $1 AND r.survey_key = $2 AND r.run_id <> $3 AND NOT n.drill
+        GROUP BY r.run_id, n.nominal_at HAVING count(*) >= $4 ORDER BY n.nominal_at DESC, r.run_id DESC LIMIT 1
+        """,
+        team_id,
+        survey_key,
+        other_than,
+        least,
+    )
+    return found
