@@ -11,6 +11,7 @@ from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.database import Database
+from tests.builders import fetch, release_by_another, release_singles
 from tests.web.rooms import ALERT_INPUTS, add_contacts, apply_pack, browser, key_headers, running_app
 
 LAUNCH = {"campaign": "branch-closure-alert", "inputs": ALERT_INPUTS}
@@ -175,6 +176,7 @@ async def test_refused_launch_leaves_the_key_free(caller: httpx.AsyncClient, dat
 
 async def test_run_is_listed_stopped_and_resumed(caller: httpx.AsyncClient, database: Database) -> None:
     run_id = (await _launch(caller)).json()["id"]
+    await release_by_another(database, run_id)
     await plan_due(database)
     run = (await caller.get(f"/api/v1/runs/{run_id}")).json()
     assert run["counts"] == {"queued": 8}
@@ -190,6 +192,7 @@ async def test_run_is_listed_stopped_and_resumed(caller: httpx.AsyncClient, data
 
 async def test_messages_of_a_run_are_paged_and_filtered(caller: httpx.AsyncClient, database: Database) -> None:
     run_id = (await _launch(caller)).json()["id"]
+    await release_by_another(database, run_id)
     await plan_due(database)
     seen: list[str] = []
     cursor = ""
@@ -210,6 +213,10 @@ async def test_messages_of_a_run_are_paged_and_filtered(caller: httpx.AsyncClien
 async def test_one_message_is_taken_once(caller: httpx.AsyncClient, database: Database, settings: Settings) -> None:
     body = {"campaign": "branch-closure-alert", "contact": "c0", "inputs": ALERT_INPUTS}
     assert (await caller.post("/api/v1/messages", json=body)).status_code == 400
+    early = await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "m"})
+    assert (early.status_code, "to be released by a person" in early.json()["detail"]) == (409, True)
+    ((waiting,),) = await fetch(database, "SELECT id FROM notifier.runs WHERE state = 'submitted'")
+    await release_by_another(database, waiting)
     answers = [await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "m"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].content == answers[1].content
@@ -220,7 +227,8 @@ async def test_one_message_is_taken_once(caller: httpx.AsyncClient, database: Da
     assert (await caller.get(f"/api/v1/messages/{taken['id']}")).json()["contact"] == "c0"
 
 
-async def test_message_to_nobody_is_not_found(caller: httpx.AsyncClient) -> None:
+async def test_message_to_nobody_is_not_found(caller: httpx.AsyncClient, database: Database) -> None:
+    await release_singles(database, "branch-closure-alert")
     body = {"campaign": "branch-closure-alert", "contact": "nobody", "inputs": ALERT_INPUTS}
     answer = await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "m"})
     assert answer.status_code == 404
@@ -280,6 +288,7 @@ async def test_openapi_describes_every_door(caller: httpx.AsyncClient) -> None:
 
 
 async def test_message_in_doubt_is_settled_once(caller: httpx.AsyncClient, database: Database) -> None:
+    await release_singles(database, "branch-closure-alert")
     body = {"campaign": "branch-closure-alert", "contact": "c0", "inputs": ALERT_INPUTS}
     sent = (await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "k"})).json()
     path = f"/api/v1/messages/{sent['id']}/settle"
