@@ -4,9 +4,7 @@ from notifier.domain.audience import NOBODY, All, InList, KindIs, Not, Rule
 from notifier.domain.audience import Any as AnyOf
 from notifier.domain.campaign import Campaign
 from notifier.domain.contact import ContactKind
-from notifier.domain.notation.node import Value
-from notifier.domain.notation.rules import parse_rule
-from notifier.domain.notation.source import Source
+from notifier.domain.spec import segment_from_spec
 from notifier.store import definitions as stored
 from notifier.store.database import Tx
 from notifier.store.runs import Run
@@ -24,11 +22,9 @@ async def run_audience(tx: Tx, run: Run, campaign: Campaign) -> Rule:
 
 async def segment_rule(tx: Tx, segment_id: int | None) -> Rule | None:
     """The rule of this version of a segment."""
-    if segment_id is None:
-        return None
-    spec = dict((await stored.get_definition(tx, segment_id)).spec)
-    source = Source(file="stored segment", data=spec)
-    return parse_rule(Value(source, ("audience",), spec["audience"]))
+    return (
+        None if segment_id is None else segment_from_spec((await stored.get_definition(tx, segment_id)).spec).audience
+    )
 
 
 def narrow_audience(

@@ -18,6 +18,7 @@ from notifier.domain.purpose import Purpose
 from notifier.domain.release import audience_holds, facts_hash, needs_second_person
 from notifier.domain.run import RunState
 from notifier.logs import get_logger
+from notifier.planning.alarms import alarm_break_glass
 from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.planning.draft import audit_run, lock_open_run, rewrite_run
@@ -216,6 +217,7 @@ async def _let_out(tx: Tx, run: Run, found: ReleaseFacts, by: Person, break_glas
     if break_glass:
         log.error("planning.glass_broken", run=run.id, by=by.name)
         await audit_run(tx, run, by, "run.glass_broken", reason=break_glass, **detail)
+        await alarm_break_glass(tx, run, by, break_glass)
     else:
         await audit_run(tx, run, by, "run.released", **detail)
     await start_released(tx, run)

@@ -282,3 +282,26 @@ async def test_what_has_begun_is_not_edited(database: Database, settings: Settin
     async with database.transaction() as tx:
         with pytest.raises(Conflict, match="cannot be changed any more"):
             await edit_run(tx, run.id, Draft(campaign_key="news"), lin)
+
+
+async def test_breaking_the_glass_is_told_to_every_approver(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path)
+    lin, _ = await _person(database, "lin", Role.AUTHOR), await _person(database, "chen")
+    await execute(database, "UPDATE notifier.users SET email = login || '@example.com'")
+    await _release(database, await _submitted(database, lin, campaign_key="alarm"), lin, reason=REASON)
+    assert await fetch(database, "SELECT kind, address FROM notifier.notes") == [("alarm", "chen@example.com")]
+
+
+async def test_a_segment_narrows_whom_a_run_means(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await _scene(database, settings, tmp_path)
+    segment = "segment: one\ntitle: {zh-CN: 一, en: One}\naudience: {attribute: name, is: 李雷}\n"
+    await define(database, tmp_path, campaign(), **{"campaigns/segments/one.yaml": segment})
+    await add_contact(database, settings, "lilei", name="李雷")
+    lin, chen = await _person(database, "lin"), await _person(database, "chen")
+    with pytest.raises(InputError, match="segment: there is no segment 'two'"):
+        await _submitted(database, lin, segment="two")
+    run = await _submitted(database, lin, segment="one")
+    await _release(database, run, chen)
+    assert (await plan_due(database)).messages == 1
