@@ -29,6 +29,16 @@ class StoredContact:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """A contact told a person to stop; an empty topic means the whole channel."""
+
+    channel: Channel
+    topic: str
+    source: str
+    proof: str
+
+
 _SELECT = """
 SELECT c.id, c.external_id, c.kind, c.name, c.locale, c.zone, c.attributes, c.created_at, c.updated_at,
     coalesce(e.address, '') AS email, coalesce(p.address, '') AS phone
@@ -58,6 +68,18 @@ async def get_contact(tx: Tx, team_id: int, external_id: str) -> StoredContact |
     """The contact with this external id, None where there is none."""
     row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.external_id = $2", team_id, external_id)
     return _read_contact(row) if row else None
+
+
+async def get_contact_by_id(tx: Tx, team_id: int, contact_id: int) -> StoredContact | None:
+    """The contact with this id of ours, None where the team has none."""
+    row = await tx.fetchrow(_SELECT + "WHERE c.team_id = $1 AND c.id = $2", team_id, contact_id)
+    return _read_contact(row) if row else None
+
+
+async def lock_contact(tx: Tx, team_id: int, contact_id: int) -> StoredContact | None:
+    """The same, locked until the transaction ends."""
+    await tx.execute("SELECT FROM notifier.contacts WHERE team_id = $1 AND id = $2 FOR UPDATE", team_id, contact_id)
+    return await get_contact_by_id(tx, team_id, contact_id)
 
 
 async def list_contacts(
@@ -144,6 +166,77 @@ async def record_consent(tx: Tx, contact_id: int, records: Sequence[ConsentRecor
     )
     await _lift_opt_out(tx, contact_id, records)
     return int(status.rpartition(" ")[2])
+
+
+async def opt_out(tx: Tx, team_id: int, contact_id: int, act: OptOut) -> bool:
+    """Write the opt-out into the ledger; False where it is the contact's latest act there anyway.
+
+    Out of a whole channel blocks the address as well, as an opt-out by a link does.
+    """
+    if not act.topic:
+        await tx.execute(
+            """
+            INSERT INTO notifier.suppressions (team_id, address_key, channel, reason, source)
+            SELECT $1, address_key, channel, 'opt-out', $4 FROM notifier.addresses
+            WHERE contact_id = $2 AND channel = $3 ON CONFLICT DO NOTHING
+            """,
+            team_id,
+            contact_id,
+            act.channel,
+            act.source,
+        )
+    added = await tx.fetchval(
+        """
+        INSERT INTO notifier.consents (contact_id, channel, topic, act, source, proof, at)
+        SELECT $1, $2, $3, 'opt-out', $4, $5, (SELECT notifier.now()) WHERE NOT EXISTS (
+            SELECT FROM notifier.consent_states
+            WHERE contact_id = $1 AND channel = $2 AND topic = $3 AND act = 'opt-out')
+        ON CONFLICT DO NOTHING RETURNING id
+        """,
+        contact_id,
+        act.channel,
+        act.topic,
+        act.source,
+        act.proof,
+    )
+    return added is not None
+
+
+async def lift_suppression(
+    tx: Tx, team_id: int, contact_id: int, channel: Channel, liftable: Sequence[str]
+) -> str | None:
+    """Unblock the contact's address where the reason is one of these; returns the reason, None where nothing blocks.
+
+    A bad address hides an earlier opt-out: where anybody behind it stands opted out, that block stays.
+    """
+    reason: str | None = await tx.fetchval(
+        """
+        SELECT s.reason FROM notifier.suppressions s
+        JOIN notifier.addresses a ON a.address_key = s.address_key AND a.contact_id = $2 AND a.channel = $3
+        WHERE s.team_id = $1 FOR UPDATE OF s
+        """,
+        team_id,
+        contact_id,
+        channel,
+    )
+    if reason in liftable:
+        await tx.execute(_BACK_TO_OPT_OUT, team_id, contact_id, channel)
+        await tx.execute(_LIFT, team_id, contact_id, channel, list(liftable))
+    return reason
+
+
+_BACK_TO_OPT_OUT = """
+UPDATE notifier.suppressions s SET reason = 'opt-out', source = 'consent' FROM notifier.addresses a
+WHERE s.team_id = $1 AND a.contact_id = $2 AND a.channel = $3 AND s.address_key = a.address_key
+    AND EXISTS (SELECT FROM notifier.addresses o
+        JOIN notifier.consent_states t ON t.contact_id = o.contact_id AND t.channel = o.channel AND t.topic = ''
+        WHERE o.address_key = a.address_key AND t.act = 'opt-out')
+"""
+_LIFT = """
+DELETE FROM notifier.suppressions s USING notifier.addresses a
+WHERE s.team_id = $1 AND a.contact_id = $2 AND a.channel = $3 AND s.address_key = a.address_key
+    AND s.reason = ANY ($4::text[])
+"""
 
 
 async def _lift_opt_out(tx: Tx, contact_id: int, records: Iterable[ConsentRecord]) -> None:

@@ -58,6 +58,14 @@ class Desk:
     async def read(self, shall_end: Callable[[], bool] = lambda: False) -> int:
         return await read_waiting_imports(self.database, address_hash_key=KEY, shall_end=shall_end)
 
+    async def begun(self, import_id: int) -> None:
+        """Until its first batch is written."""
+        for _ in range(3_000):
+            if (await self.line(import_id)).read_rows:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("nothing was read")
+
     async def errors(self, import_id: int) -> list[dict[str, str]]:
         async with self.database.transaction() as tx:
             data = await imports.get_errors(tx, 1, import_id)
@@ -155,8 +163,7 @@ async def test_what_a_killed_worker_left_is_finished_by_the_next_with_an_exact_a
     import_id = await desk.send(rows(9_000) + "N000001,\x07\n")
     await desk.start(import_id)
     reading = asyncio.create_task(desk.read())
-    while not (await desk.line(import_id)).read_rows:
-        await asyncio.sleep(0.01)
+    await desk.begun(import_id)
     reading.cancel()  # as a kill: nothing is told to the database
     await asyncio.gather(reading, return_exceptions=True)
     half = await desk.line(import_id)
@@ -191,8 +198,7 @@ async def test_who_lost_the_import_writes_no_more(desk: Desk) -> None:
     import_id = await desk.send(rows(9_000))
     await desk.start(import_id)
     slow = asyncio.create_task(desk.read())
-    while not (await desk.line(import_id)).read_rows:
-        await asyncio.sleep(0.01)
+    await desk.begun(import_id)
     await execute(desk.database, "UPDATE notifier.imports SET alive_until = now() - interval '1 hour'")
     async with desk.database.transaction() as tx:
         taken = await imports.claim_import(tx)
@@ -234,8 +240,7 @@ async def test_a_stopped_import_keeps_what_was_written_and_writes_no_more(desk: 
     import_id = await desk.send(rows(20_000))
     await desk.start(import_id)
     reading = asyncio.create_task(desk.read())
-    while not (await desk.line(import_id)).read_rows:
-        await asyncio.sleep(0.01)
+    await desk.begun(import_id)
     async with desk.database.transaction() as tx:
         await stop_import(tx, await imports.get_import(tx, 1, import_id), by=LIN)
     await reading
@@ -301,7 +306,7 @@ async def test_options_that_cannot_be_are_refused_before_anything_starts(
 ) -> None:
     import_id = await desk.send("id\nA\n")
     with pytest.raises(InputError) as caught:
-        await desk.start(import_id, **options)
+        await desk.start(import_id, **options)  # type: ignore[arg-type]
     assert caught.value.field == field
     assert (await desk.line(import_id)).state is ImportState.UPLOADED
 

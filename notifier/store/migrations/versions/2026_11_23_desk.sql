@@ -129,4 +129,5 @@ CREATE FUNCTION notifier.bigrams(name text) RETURNS text[] LANGUAGE sql IMMUTABL
 $$;
 CREATE INDEX contacts_name ON notifier.contacts USING gin (notifier.bigrams(name));
 CREATE INDEX contacts_others ON notifier.contacts (team_id, kind, id) WHERE kind <> 'customer';
+CREATE INDEX contacts_locale ON notifier.contacts (team_id, locale, id) WHERE locale <> '' AND locale <> 'zh-CN';
 CREATE INDEX responses_contact ON notifier.responses (contact_id) WHERE contact_id IS NOT NULL;
