@@ -1,6 +1,6 @@
 """What goes into the API and comes out of it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -245,6 +245,18 @@ class ScoreOut(Shape):
     responses: int
     invitations: InvitationsOut
     window: ScoreWindow
+
+
+class MonthScoreOut(Shape):
+    """The score of one month's answers; a month without any has n 0 and a value of null."""
+
+    month: date = Field(description="its first day, in the bank's time zone")
+    value_pct: float | None
+    low_pct: float = Field(description="two-sided 95 % Wilson interval, lower end")
+    high_pct: float = Field(description="two-sided 95 % Wilson interval, upper end")
+    target_pct: float
+    n: int
+    verdict: str = Field(description="`met`, `not-met` or `too-close-to-say`")
 
 
 class ResponseOut(Shape):

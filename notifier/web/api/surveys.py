@@ -1,17 +1,20 @@
 """Surveys over the API: the score with its uncertainty, and the responses."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 
 from notifier.domain.errors import NotFound
 from notifier.domain.survey import Survey
 from notifier.feedback.satisfaction import satisfaction
+from notifier.feedback.trend import score_months
 from notifier.store.database import Database
 from notifier.store.surveys import Window
 from notifier.store.views.surveys import list_responses
 from notifier.web.api.keyed import Reader
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
-from notifier.web.api.shapes import InvitationsOut, ResponseOut, ScoreOut, ScoreWindow, SurveyOut
+from notifier.web.api.shapes import InvitationsOut, MonthScoreOut, ResponseOut, ScoreOut, ScoreWindow, SurveyOut
 from notifier.web.catalogue import Catalogue
 from notifier.web.export import responses_csv
 from notifier.web.values import Id, Moment, Text
@@ -70,6 +73,32 @@ async def get_score(  # noqa: PLR0917
     )
 
 
+@router.get("/{survey_key}/score/months", summary="Get a survey's score by month")
+async def get_score_months(
+    request: Request, key: Reader, survey_key: Text, months: Annotated[int, Query(ge=1, le=120)] = 12
+) -> Listed[MonthScoreOut]:
+    """The last months up to the newest answer, oldest first, as the bank's calendar divides them; always one page."""
+    database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    async with database.transaction() as tx:
+        _, survey = await catalogue.survey(tx, key.team_id, survey_key)
+        bank = await catalogue.bank(tx, key.team_id)
+        found = await score_months(tx, survey, zone=bank.zone, team_id=key.team_id, months=months)
+    items = [
+        MonthScoreOut(
+            month=one.month,
+            value_pct=one.csat.value_pct,
+            low_pct=one.csat.low_pct,
+            high_pct=one.csat.high_pct,
+            target_pct=one.csat.target_pct,
+            n=one.csat.n,
+            verdict=one.csat.verdict.value,
+        )
+        for one in found
+    ]
+    return Listed(items=items, next_cursor=None)
+
+
 @router.get("/{survey_key}/responses.csv", summary="Export a survey's responses", response_class=StreamingResponse)
 async def export_responses(request: Request, key: Reader, survey_key: Text) -> StreamingResponse:
     """All of them as CSV with a header, safe to open in a spreadsheet; `simulated` says what the demo played."""
@@ -81,15 +110,24 @@ async def export_responses(request: Request, key: Reader, survey_key: Text) -> S
 
 
 @router.get("/{survey_key}/responses", summary="List a survey's responses")
-async def list_all_responses(
-    request: Request, key: Reader, survey_key: Text, cursor: Cursor = "", limit: Limit = 50
+async def list_all_responses(  # noqa: PLR0917
+    request: Request,
+    key: Reader,
+    survey_key: Text,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+    received_from: Moment | None = None,
+    received_until: Moment | None = None,
 ) -> Listed[ResponseOut]:
-    """The newest first."""
+    """The newest first; of a time (its end excluded), or all."""
+    window = Window(received_from=received_from, received_until=received_until)
     database: Database = request.app.state.database
     catalogue: Catalogue = request.app.state.catalogue
     async with database.transaction() as tx:
         await catalogue.survey(tx, key.team_id, survey_key)
-        found = await list_responses(tx, key.team_id, survey_key, before=read_cursor(cursor), limit=limit + 1)
+        found = await list_responses(
+            tx, key.team_id, survey_key, window=window, before=read_cursor(cursor), limit=limit + 1
+        )
     more = write_cursor(found[limit - 1].id) if len(found) > limit else None
     items = [
         ResponseOut(

@@ -73,6 +73,14 @@ class Words:
         pattern = "M月d日 EEEE" if self.locale == "zh-CN" else "EEEE, d MMMM"
         return dates.format_date(local, pattern, locale=LOCALES[self.locale])
 
+    def month(self, day: date) -> str:
+        """A month with its year."""
+        return dates.format_date(day, "y年M月" if self.locale == "zh-CN" else "MMMM y", locale=LOCALES[self.locale])
+
+    def month_name(self, day: date) -> str:
+        """A month as a chart has room for it."""
+        return dates.format_date(day, "M月" if self.locale == "zh-CN" else "MMM", locale=LOCALES[self.locale])
+
     def number(self, value: float) -> str:
         """A number with its thousands."""
         return numbers.format_decimal(value, locale=LOCALES[self.locale])
