@@ -34,7 +34,7 @@ INPUTS = {
 }
 PUBLIC_URL = "https://notify.riverside-bank.example"
 _STEPS = "steps:\n  inform: {channels: [email], template: measures-notice}\n"
-_KEPT = "'teams', 'clock', 'migrations', 'definitions'"
+_KEPT = "'teams', 'clock', 'migrations', 'definitions', 'users'"
 _BATCH = 5_000
 _REPLY_S = 900
 
