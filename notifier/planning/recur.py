@@ -16,7 +16,7 @@ from notifier.store.database import Database, Tx
 from notifier.store.runs import NewRun, Run
 
 log = get_logger()
-AHEAD = timedelta(days=2)
+AHEAD = timedelta(days=5)
 REMIND = timedelta(days=1)
 _REMINDERS = {RunState.WAITING: "run.inputs_missing", RunState.DRAFT: "run.release_missing"}
 _REMINDERS[RunState.SUBMITTED] = _REMINDERS[RunState.DRAFT]

@@ -51,11 +51,11 @@ async def _fill(database: Database, number: int, **inputs: object) -> None:
         await fill_inputs(tx, number, inputs, Person(name="test"))
 
 
-async def test_the_next_run_is_made_two_days_ahead_and_once(database: Database, tmp_path: Path) -> None:
+async def test_the_next_run_is_made_five_days_ahead_and_once(database: Database, tmp_path: Path) -> None:
     await define(database, tmp_path, campaign(more=WEEKLY))
-    await set_now(database, MONDAY - timedelta(days=3))
+    await set_now(database, MONDAY - timedelta(days=6))
     assert await make_recurring_runs(database) == 0
-    await set_now(database, MONDAY - timedelta(days=2))
+    await set_now(database, MONDAY - timedelta(days=5))
     made = await asyncio.gather(*(make_recurring_runs(database) for _ in range(3)))
     assert sum(made) == 1
     assert await make_recurring_runs(database) == 0
