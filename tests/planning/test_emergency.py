@@ -218,7 +218,8 @@ async def test_a_correction_reaches_exactly_those_who_got_it(bank: Database, set
         outlook = await look_ahead(tx, EmergencyDesk(), 1, version, inputs)
     assert (inputs["corrects"], inputs["kind"]) == (run.id, kind)
     assert outlook.contacts == 2
-    second = await _run(bank, version.campaign.key, **inputs, now={"zh-CN": "照常营业", "en": "open as usual"})
+    texts: dict[str, Any] = {**inputs, "now": {"zh-CN": "照常营业", "en": "open as usual"}}
+    second = await _run(bank, version.campaign.key, **texts)
     assert second.purpose == "emergency"
     reached = await fetch(
         bank,
@@ -252,5 +253,6 @@ async def test_the_correction_of_an_exercise_stays_with_those_who_had_it(bank: D
     found = follow_up((await _version(bank, "correction-and-all-clear")).campaign)
     assert found
     inputs = follow_up_inputs(found, "all-clear", run, await _version(bank))
-    await _run(bank, found.campaign.key, drill=True, **inputs, now={"zh-CN": "照常营业", "en": "open as usual"})
+    texts: dict[str, Any] = {**inputs, "now": {"zh-CN": "照常营业", "en": "open as usual"}}
+    await _run(bank, found.campaign.key, drill=True, **texts)
     assert {external_id for external_id, _, _ in await states(bank)} == {"e1"}
