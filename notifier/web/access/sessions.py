@@ -18,7 +18,7 @@ from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.access import User
 from notifier.store.database import Database, Tx
-from notifier.web.access.passwords import verify_password
+from notifier.web.access.passwords import find_person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +59,8 @@ class NotAllowed(Exception):
 
 async def log_in(database: Database, *, login: str, password: str, hours: int) -> tuple[User, str] | None:
     """The user and a new session's token; None for a wrong login as for a wrong password."""
-    async with database.transaction() as tx:
-        user = await access.find_user(tx, login.strip().lower())
-    # Takes a tenth of a second: no connection waits for it.
-    is_right = await verify_password(user.password_hash if user else None, password)
-    if user is None or not is_right or user.is_disabled:
+    user = await find_person(database, login=login, password=password)
+    if user is None:
         return None
     token = secrets.token_urlsafe(32)
     async with database.transaction() as tx:

@@ -31,7 +31,7 @@ log = get_logger()
 _WINDOW_S = 900
 _PER_LOGIN_AND_ADDRESS = 5
 _PER_ADDRESS = 50
-_PER_LOGIN = 50
+_PER_LOGIN = 20
 """From wherever they come: more than a person mistypes, far fewer than guessing needs."""
 
 

@@ -2,8 +2,48 @@
 
 from fastapi import APIRouter
 
-from notifier.web.console import campaigns, login, messages, overview, posts, runs, surveys
+from notifier.web.console import (
+    audit,
+    calendar,
+    campaigns,
+    contacts,
+    emergency,
+    emergency_runs,
+    keys,
+    login,
+    me,
+    messages,
+    notes,
+    overview,
+    people,
+    posts,
+    review,
+    runs,
+    sandbox,
+    surveys,
+    templates,
+)
 
 router = APIRouter()
-for room in (login, overview, campaigns, runs, messages, posts, surveys):
+for room in (
+    login,
+    overview,
+    calendar,
+    emergency,
+    emergency_runs,
+    campaigns,
+    contacts,
+    notes,
+    review,
+    runs,
+    messages,
+    posts,
+    templates,
+    sandbox,
+    surveys,
+    me,
+    people,
+    keys,
+    audit,
+):
     router.include_router(room.router)
