@@ -16,9 +16,11 @@ from notifier.planning.templates.check import check_words_of
 from notifier.planning.templates.draft import DraftSource, TemplateDraft, read_draft
 from notifier.providers.mastodon import count_chars
 from notifier.rendering.bounded import Shown, look_in_subprocess
-from notifier.rendering.context import RenderContext
+from notifier.rendering.context import RenderContext, greeting, in_locale, optional_paths
+from notifier.rendering.environment import bank_values
 from notifier.rendering.examples import example_context
 from notifier.rendering.problems import Problem
+from notifier.rendering.render import MAX_POST_CHARACTERS
 from notifier.rendering.sms import SmsCount, count_parts
 
 CHILDREN = ThreadPoolExecutor(2, thread_name_prefix="template-check")
@@ -55,7 +57,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostLimit:
-    """How long a post is as an account's network counts, and how long it may be; 0 = as long as one likes."""
+    """How long a post is as an account's network counts, and how long it may be there."""
 
     account: Account
     length: int
@@ -64,7 +66,7 @@ class PostLimit:
     @property
     def fits(self) -> bool:
         """Whether the network takes it."""
-        return not self.limit or self.length <= self.limit
+        return self.length <= self.limit
 
 
 def post_limits(text: str, accounts: Sequence[Account]) -> list[PostLimit]:
@@ -73,11 +75,53 @@ def post_limits(text: str, accounts: Sequence[Account]) -> list[PostLimit]:
     for account in accounts:
         if account.channel is Channel.SOCIAL:
             is_mastodon = account.provider == "mastodon"
-            given = account.settings.get("max_chars", _MASTODON_LIMIT if is_mastodon else 0)
-            limit = given if isinstance(given, int) else 0
+            given = account.settings.get("max_chars") or (_MASTODON_LIMIT if is_mastodon else MAX_POST_CHARACTERS)
+            limit = given if isinstance(given, int) else MAX_POST_CHARACTERS
             length = count_chars(text) if is_mastodon else len(text)
             found.append(PostLimit(account=account, length=length, limit=limit))
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A value the text may print. `is_declared`: the template says so itself; `may_lack`: ask for it first."""
+
+    path: str
+    example: str
+    may_lack: bool
+    is_declared: bool
+
+
+def known_variables(template: Template, bank: Bank, locale: str) -> list[Known]:
+    """What a template declares, then what every message has, each with its example."""
+    context = example_context(template, bank, locale)
+    declared = [
+        Known(
+            path=path,
+            example=_tell(
+                in_locale(one.example, locale, template) if isinstance(one.example, Mapping) else one.example
+            ),
+            may_lack=one.optional,
+            is_declared=True,
+        )
+        for path, one in sorted(template.variables.items())
+    ]
+    given: dict[str, object] = {"greeting": greeting(bank, locale, context.name), "contact.name": context.name}
+    given |= {f"bank.{name}": value for name, value in bank_values(bank, locale).items() if value}
+    given |= {f"links.{name}": url for name, url in context.links.items() if url}
+    given |= {f"survey.{name}": value for name, value in context.survey.items()}
+    optional = optional_paths(template)
+    return declared + [
+        Known(
+            path=path, example=_tell(value), may_lack=path in optional or path.startswith("survey."), is_declared=False
+        )
+        for path, value in given.items()
+        if path not in template.variables
+    ]
+
+
+def _tell(value: object) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
 async def look_at(draft: TemplateDraft, layouts: Mapping[str, str], bank: Bank, *, file: str, sample: Sample) -> Looked:
