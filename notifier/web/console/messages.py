@@ -5,17 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from notifier.domain.errors import NotFound
 from notifier.store.database import Database
 from notifier.store.views import messages as view
-from notifier.store.views import sandbox
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.names import read_names
 from notifier.web.console.preview import Shown, show_content
 from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
 from notifier.web.settling import SETTLE, SettledAs
-from notifier.web.values import Id, Text
+from notifier.web.values import Id
 
 router = APIRouter()
 
@@ -69,38 +67,3 @@ async def settle(
         await view.get_message(tx, visitor.user.team_id, run_id, message_id)
         await SETTLE[outcome](tx, run_id, message_id, visitor.user.login)
     return RedirectResponse(f"/messages/{run_id}/{message_id}", 303)
-
-
-@router.get("/sandbox/items/{item_id}/mail")
-async def show_sandbox_mail(request: Request, visitor: LoggedIn, item_id: Id) -> Response:
-    """The e-mail the sandbox was given, for a frame."""
-    async with open_page(request, visitor) as page:
-        item = await sandbox.get_item(page.tx, page.team_id, item_id)
-    return mail_answer(Shown.of(item.content))
-
-
-_SANDBOX_ROOMS = {"phone": "sms", "mailbox": "email", "wall": "social"}
-
-
-@router.get("/sandbox")
-async def show_sandbox(request: Request) -> Response:
-    """The phone first."""
-    return RedirectResponse("/sandbox/phone", 303)
-
-
-@router.get("/sandbox/{room}")
-async def show_sandbox_room(  # noqa: PLR0917
-    request: Request, visitor: LoggedIn, room: str, to: Text = "", item: Id | None = None, before: Id | None = None
-) -> Response:
-    """What one receiver has, or what came last for anybody."""
-    if room not in _SANDBOX_ROOMS:
-        raise NotFound("the sandbox has a phone, a mailbox and a wall")
-    channel = _SANDBOX_ROOMS[room]
-    async with open_page(request, visitor) as page:
-        receivers = await sandbox.list_receivers(page.tx, page.team_id, channel) if room != "wall" else []
-        chosen = to.strip() or (receivers[0].recipient if receivers else "")
-        items = await sandbox.list_items(page.tx, page.team_id, channel, recipient=chosen, before=before)
-        opened = next((found for found in items if found.id == item), items[0] if items else None)
-        return page.show(
-            f"sandbox_{room}.html", room=room, receivers=receivers, chosen=chosen, items=items, opened=opened
-        )
