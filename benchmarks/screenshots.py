@@ -19,9 +19,9 @@ from playwright.async_api import Browser, BrowserContext, Page, StorageState, Vi
 
 from benchmarks.pages import Crawl, page_routes
 from notifier.web.access.demo import DEMO_LOGINS
+from notifier.web.console.catalogues import LOCALES
 from notifier.web.console.routes import router
 from notifier.web.console.show import LANGUAGE_COOKIE
-from notifier.web.console.words import LOCALES
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (

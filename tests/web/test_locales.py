@@ -13,8 +13,9 @@ from notifier.domain.event import EventKind
 from notifier.domain.message import State
 from notifier.domain.purpose import Purpose
 from notifier.web.access.passwords import ROLES
+from notifier.web.console.catalogues import FOLDER, LOCALES, load_catalogue
 from notifier.web.console.navigation import navigation
-from notifier.web.console.words import FOLDER, LOCALES, Words, load_catalogue, pick_locale
+from notifier.web.console.words import Words, pick_locale
 
 WEB = Path(__file__).parents[2] / "notifier" / "web"
 _SAID = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*[,)]""")

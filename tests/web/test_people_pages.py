@@ -14,7 +14,7 @@ from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.database import Database
 from notifier.web.console.audit import subject_href
-from notifier.web.console.words import LOCALES, load_catalogue
+from notifier.web.console.catalogues import LOCALES, load_catalogue
 from tests.builders import execute, fetch
 from tests.web.rooms import PASSWORD, add_user, apply_pack, browser, form_token, key_headers, log_in, running_app
 

@@ -8,7 +8,7 @@ from notifier.domain.person import Role
 from notifier.planning.catalogue import find_bank
 from notifier.planning.contact_import.values import read_email, read_name, read_phone
 from notifier.store.database import Tx
-from notifier.web.console.words import LOCALES
+from notifier.web.console.catalogues import LOCALES
 
 ROLES = tuple(role.value for role in Role)
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")

@@ -14,9 +14,10 @@ from notifier.planning.schedule import to_utc
 from notifier.store.views.audit import AuditFilter, AuditLine, list_audit
 from notifier.web.access.sessions import Auditor
 from notifier.web.audit_csv import audit_csv
+from notifier.web.console.catalogues import load_catalogue
 from notifier.web.console.names import Names, read_names
 from notifier.web.console.show import open_page
-from notifier.web.console.words import Words, load_catalogue
+from notifier.web.console.words import Words
 from notifier.web.values import Id, Text
 
 router = APIRouter()

@@ -22,8 +22,8 @@ from notifier.web.access.sessions import (
     safe_next,
     set_session_cookie,
 )
+from notifier.web.console.catalogues import LOCALES
 from notifier.web.console.show import LANGUAGE_COOKIE, open_page
-from notifier.web.console.words import LOCALES
 from notifier.web.values import Text
 
 router = APIRouter()

@@ -1,12 +1,17 @@
 """Audiences, schedules and steps as sentences."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+from babel import numbers
 
 from notifier.domain import audience as rules
 from notifier.domain.audience import Operator, Rule
-from notifier.domain.campaign import Campaign, Condition, Schedule, Step
+from notifier.domain.campaign import Campaign, Condition, Input, InputType, Schedule, Step
+from notifier.domain.inputs import read_inputs
 from notifier.domain.text import Localized
+from notifier.planning.remarks import Remark, Value
+from notifier.web.console.catalogues import LOCALES
 from notifier.web.console.words import Words
 
 _COMPARISONS: Mapping[Operator, str] = {
@@ -190,3 +195,48 @@ def missing_inputs(campaign: Campaign, given: Mapping[str, object]) -> list[str]
         for name, wanted in campaign.inputs.items()
         if wanted.required and given.get(name, wanted.default) in (None, "")
     ]
+
+
+def tell_remark(remark: Remark, t: Words, say: Callable[[Localized], str]) -> str:
+    """A remark in the reader's language, its values as that language writes them."""
+    return t(remark.text, **{name: _tell_value(value, t, say) for name, value in remark.values.items()})
+
+
+def _tell_value(value: Value, t: Words, say: Callable[[Localized], str]) -> str:
+    match value:
+        case Localized():
+            return say(value)
+        case datetime():
+            return t.moment(value)
+        case int():
+            return t.number(value)
+    return t(value)
+
+
+def tell_inputs(
+    campaign: Campaign, stored: Mapping[str, object], t: Words, say: Callable[[Localized], str]
+) -> list[tuple[str, str]]:
+    """The inputs of a run by their labels; a text per language in all of them."""
+    told = []
+    for name, value in read_inputs(campaign, stored).items():
+        wanted = campaign.inputs.get(name)
+        told.append((say(wanted.label) if wanted else name, _tell_input(wanted, value, t, say)))
+    return told
+
+
+def _tell_input(wanted: Input | None, value: object, t: Words, say: Callable[[Localized], str]) -> str:
+    if isinstance(value, Mapping):
+        return " / ".join(str(text) for text in value.values())
+    if isinstance(value, datetime):
+        return t.wall(value)
+    if isinstance(value, date):
+        return t.day(value)
+    if wanted is not None and wanted.type is InputType.CHOICE:
+        return say(wanted.choice_called(str(value)))
+    return str(value)
+
+
+def tell_money(t: Words, amount: float, currency: str) -> str:
+    """An amount of money; of less than one unit to the hundredth of a cent."""
+    pattern = None if amount >= 1 or amount == 0 else "¤0.00##"
+    return numbers.format_currency(amount, currency, pattern, locale=LOCALES[t.locale], currency_digits=pattern is None)

@@ -19,8 +19,9 @@ from notifier.domain.text import Localized
 from notifier.store.database import Database, Tx
 from notifier.web.access.sessions import Visitor
 from notifier.web.catalogue import DEFAULT_TEAM, NO_BANK, Catalogue
+from notifier.web.console.catalogues import LOCALES
 from notifier.web.console.navigation import is_within, navigation
-from notifier.web.console.words import LOCALES, Words, pick_locale
+from notifier.web.console.words import Words, pick_locale
 from notifier.web.security import asset_url
 
 LANGUAGE_COOKIE = "notifier_language"
@@ -161,6 +162,6 @@ async def show_error(request: Request, status: int, detail: str) -> HTMLResponse
         "has_sandbox": False,
         "status": status,
         "phrase": HTTPStatus(status).phrase,
-        "detail": detail if status != 404 else "",
+        "detail": words.problem(detail) if status != 404 else "",
     }
     return HTMLResponse(_render(request, "error.html", words, NO_BANK, values), status)

@@ -1,29 +1,15 @@
 """The console's languages: gettext catalogues read at start, and dates and numbers as each language writes them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
-from pathlib import Path
 
 from babel import dates, numbers
-from babel.messages.pofile import read_po
 from babel.support import Format
 
-LOCALES: Mapping[str, str] = {"zh-CN": "zh_CN", "en": "en"}
+from notifier.web.console.catalogues import LOCALES, load_catalogue
+from notifier.web.console.problems import say_problem
+
 DEFAULT_LOCALE = "zh-CN"
-FOLDER = Path(__file__).parent.parent / "locales"
-
-
-@cache
-def load_catalogue(locale: str) -> Mapping[str, str]:
-    """English message → the language's, one file per room; messages without a translation are left out."""
-    said: dict[str, str] = {}
-    for path in sorted((FOLDER / LOCALES[locale]).glob("*.po")):
-        with path.open("rb") as file:
-            catalogue = read_po(file, locale=LOCALES[locale])
-        said |= {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
-    return said
 
 
 def pick_locale(*, chosen: str, accepted: str) -> str:
@@ -53,6 +39,10 @@ class Words:
         """The message in this language with its `%(name)s` filled in."""
         text = load_catalogue(self.locale).get(message, message)
         return text % values if values else text
+
+    def problem(self, problem: object) -> str:
+        """An error, or the text of one, in this language."""
+        return say_problem(self.locale, problem)
 
     def moment(self, at: datetime | None) -> str:
         """A day with its time, in the bank's zone."""
