@@ -12,6 +12,7 @@ from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.sandbox import Kept, keep_items
 from tests.builders import execute, fetch
+from tests.web.rooms import key_headers
 
 
 async def _keep(database: Database, *found: tuple[str, str, str, str]) -> None:
@@ -97,3 +98,15 @@ async def test_what_is_longer_than_a_page_goes_on(visitor: httpx.AsyncClient, da
     assert f"before={before}" in page
     page = (await visitor.get("/sandbox/phone", params={"to": "+12125550101", "before": before})).text
     assert ("Text m.1<" in page, "Text m.31<" in page) == (True, False)
+
+
+async def test_the_api_lists_what_the_page_shows(visitor: httpx.AsyncClient, database: Database) -> None:
+    await _keep(database, ("a", "sms", "m.1", "+12125550101"), ("a", "sms", "m.2", "+12125550102"))
+    headers = await key_headers(database, "read")
+    params: dict[str, str | int] = {"channel": "sms", "limit": 1}
+    first = (await visitor.get("/api/v1/sandbox/items", params=params, headers=headers)).json()
+    assert [one["text"] for one in first["items"]] == ["Text m.2"]
+    params["cursor"] = first["next_cursor"]
+    second = (await visitor.get("/api/v1/sandbox/items", params=params, headers=headers)).json()
+    assert ([one["recipient"] for one in second["items"]], second["next_cursor"]) == (["+12125550101"], None)
+    assert (await visitor.get("/api/v1/sandbox/items", params={"channel": "fax"}, headers=headers)).status_code == 422

@@ -119,6 +119,10 @@ class RunOut(Shape):
     created_at: datetime
     ended_at: datetime | None
     counts: dict[str, int]
+    planned: int = Field(description="messages made so far: sent + not sent + waiting")
+    sent: int = Field(description="taken by a provider, or published by a person")
+    not_sent: int = Field(description="refused, failed, expired or cancelled")
+    waiting: int = Field(description="queued, on the wire, in doubt, or for a person to publish")
 
 
 class TallyOut(Shape):
@@ -136,6 +140,8 @@ class RunDetail(RunOut):
 
     inputs: dict[str, Any]
     tallies: list[TallyOut]
+    waits_until: datetime | None = Field(description="all that is queued waits until then; null where something is due")
+    waits_for: str = Field(description="`quiet-hours`, or a provider's words; empty where it is simply not time yet")
 
 
 class MessageIn(Shape):
@@ -257,6 +263,21 @@ class MonthScoreOut(Shape):
     target_pct: float
     n: int
     verdict: str = Field(description="`met`, `not-met` or `too-close-to-say`")
+
+
+class SandboxItemOut(Shape):
+    """One thing a sandbox account was given instead of the network."""
+
+    id: int
+    account: str
+    channel: str
+    public_id: str
+    recipient: str
+    sender: str
+    subject: str = Field(description="of an e-mail, else empty")
+    text: str
+    html: str = Field(description="of an e-mail, else empty")
+    at: datetime
 
 
 class ResponseOut(Shape):
