@@ -25,8 +25,8 @@ def say_problem(locale: str, problem: object) -> str:
 
 def _say(locale: str, text: str) -> str:
     whole = _match(locale, text)
-    if whole is not None:
-        return whole
+    if whole is not None or not any(load_problems(locale)):
+        return whole or text
     parts = _SENTENCES.split(text)
     if len(parts) == 1:
         return text
