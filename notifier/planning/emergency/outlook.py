@@ -78,15 +78,16 @@ async def look_ahead(
     given: Mapping[str, object],
     *,
     drill: bool = False,
-    audience_list: str = "",
+    meant: Rule | None = None,
 ) -> Outlook:
-    """Whom these inputs mean and who can be reached; as of a moment ago.
+    """Whom these inputs mean and who can be reached; as of a moment ago. `meant`: the rule of a run that has its own.
 
     `InputError` names the input the audience depends on and that is missing or wrong.
     """
     campaign = version.campaign
     inputs = read_inputs(campaign, _checked(version, given))
-    meant = narrow_audience(campaign, audience_list=audience_list, drill=drill)
+    if meant is None:
+        meant = narrow_audience(campaign, drill=drill)
     purpose = Purpose(await run_purpose(tx, campaign, inputs))
     fragments = [_compile(meant, inputs, team_id, version.bank, first) for first in (FIRST, UNREACHABLE_FIRST)]
     key = ("outlook", version.id, purpose, drill, fragments[0].sql, repr(fragments[0].params))

@@ -268,11 +268,11 @@ def tell_inputs(page: Page, campaign: Campaign, inputs: Mapping[str, object]) ->
     """Label and value of each input of a run, in the reader's language; a group under its name alone."""
     choice = find_choice(campaign)
     told: list[tuple[str, str]] = []
-    for name, value in read_inputs(campaign, inputs).items():
-        wanted = campaign.inputs.get(name)
-        if wanted is not None and not (choice and name == choice.input and choice.names in inputs):
+    known = read_inputs(campaign, inputs)
+    for name, wanted in campaign.inputs.items():
+        if name in known and not (choice and name == choice.input and choice.names in known):
             label = campaign.inputs[choice.input].label if choice and name == choice.names else wanted.label
-            told.append((page.say(label), _tell(page, wanted, value)))
+            told.append((page.say(label), _tell(page, wanted, known[name])))
     return told
 
 
@@ -292,15 +292,12 @@ async def _outlook(page: Page, situation: Situation, given: FormData) -> dict[st
     inputs = _given(situation, given)
     try:
         numbers = await look_ahead(page.tx, desk, page.team_id, situation.version, inputs, drill=situation.is_drill)
-    except InputError as error:
-        numbers, lacking = None, error.field
-    else:
-        lacking = ""
+    except InputError:
+        numbers = None  # the part says what to choose; submitting says what is wrong
     query = urlencode([(name, text) for name, text in _texts(given).items() if name not in _NOT_SAID and text])
     return {
         "campaign": situation.campaign,
         "outlook": numbers,
-        "lacking": lacking,
         "said": await _read(page, situation, given),
         "is_drill": situation.is_drill,
         "languages": own_first(page),

@@ -15,6 +15,7 @@ from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
 from notifier.domain.message import State
 from notifier.domain.run import OPEN, OVER
+from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.planning.control import stop_run
 from notifier.planning.emergency.desk import EmergencyDesk
@@ -119,18 +120,14 @@ async def _said(page: Page, run: Run, version: CampaignVersion) -> dict[str, Any
 async def _to_release(page: Page, visitor: Visitor, run: Run, version: CampaignVersion) -> dict[str, Any]:
     desk: EmergencyDesk = page.request.app.state.emergency
     facts = await release_facts(page.tx, run)
+    meant = await run_audience(page.tx, run, version.campaign)
+    try:
+        outlook = await look_ahead(page.tx, desk, page.team_id, version, run.inputs, drill=run.drill, meant=meant)
+    except InputError:
+        outlook = None  # a run of single messages has no inputs of its own
     return {
         "hash": facts.hash.hex(),
-        "outlook": await look_ahead(
-            page.tx,
-            desk,
-            page.team_id,
-            version,
-            run.inputs,
-            drill=run.drill,
-            audience_list=run.audience_list,
-        ),
-        "lacking": "",
+        "outlook": outlook,
         "contacts": facts.contacts,
         "is_mine": visitor.user.id in run.authors,
     }
