@@ -64,9 +64,9 @@ async def test_steps_come_in_their_order_with_their_versions(database: Database,
 async def test_step_to_come_is_upcoming_until_it_is_planned(database: Database, settings: Settings) -> None:
     run_id = await _run(database, settings)
     async with database.transaction() as tx:
-        assert await overview.list_upcoming(tx, 1) == []
+        assert await overview.list_upcoming(tx, 1, "Asia/Shanghai") == []
         await tx.execute("UPDATE notifier.run_steps SET state = 'waiting' WHERE step = 'post'")
-        assert [(item.run_id, item.step) for item in await overview.list_upcoming(tx, 1)] == [(run_id, "post")]
+        assert [(item.run_id, item.step) for item in await overview.list_upcoming(tx, 1, "Asia/Shanghai")] == [(run_id, "post")]
 
 
 async def test_today_counts_runs_of_today_only(database: Database, settings: Settings) -> None:

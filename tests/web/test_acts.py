@@ -131,7 +131,7 @@ async def test_doubt_is_settled_by_a_person(visitor: httpx.AsyncClient, database
             second,
         )
     overview = (await visitor.get("/")).text
-    assert "2 messages in doubt" in overview
+    assert "In doubt: 2." in overview
     assert f"/runs/{run_id}?state=uncertain" in overview
     page = (await visitor.get(f"/messages/{run_id}/{first}")).text
     assert page.count(f'action="/messages/{run_id}/{first}/settle"') == 2
@@ -144,7 +144,7 @@ async def test_doubt_is_settled_by_a_person(visitor: httpx.AsyncClient, database
         async with database.transaction() as tx:
             found = await tx.fetchval("SELECT state FROM notifier.messages WHERE id = $1", message_id)
         assert found != "uncertain", state
-    assert "in doubt" not in (await visitor.get("/")).text
+    assert "In doubt" not in (await visitor.get("/")).text
 
 
 async def test_responses_are_exported_for_a_spreadsheet(visitor: httpx.AsyncClient, database: Database) -> None:

@@ -146,24 +146,6 @@ async def list_active_runs(tx: Tx, team_id: int, *, limit: int = 12) -> list[Run
     return await _with_counts(tx, rows)
 
 
-async def list_earlier_runs(tx: Tx, run: RunLine, team_id: int, *, limit: int = 6) -> list[RunLine]:
-    """The runs of the same campaign that started before this one and sent something, the newest first; no exercises."""
-    rows = await tx.fetch(
-        f"""
-        SELECT {_LINE} FROM notifier.runs r
-        WHERE r.team_id = $1 AND r.campaign_key = $2 AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL
-            AND NOT r.drill AND (r.nominal_at, r.id) < ($3, $4)
-        ORDER BY r.nominal_at DESC, r.id DESC LIMIT $5
-        """,
-        team_id,
-        run.campaign_key,
-        run.nominal_at,
-        run.id,
-        limit,
-    )
-    return await _with_counts(tx, rows)
-
-
 async def get_run_line(tx: Tx, team_id: int, run_id: int) -> RunLine:
     """One run; `NotFound` where the team has none of this number."""
     rows = await tx.fetch(f"SELECT {_LINE} FROM notifier.runs r WHERE r.team_id = $1 AND r.id = $2", team_id, run_id)
@@ -222,6 +204,94 @@ async def list_steps(tx: Tx, run_id: int) -> list[StepLine]:
         run_id,
     )
     return [StepLine(**dict(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAct:
+    """What somebody did to a run, as the audit has it."""
+
+    act: str
+    actor: str
+    at: datetime
+    detail: Mapping[str, Any] = field(repr=False)
+
+
+async def list_acts(tx: Tx, team_id: int, run_id: int) -> list[RunAct]:
+    """What was done to the run, oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT act, actor, at, detail FROM notifier.audit
+        WHERE team_id = $1 AND subject = 'run:' || $2::bigint ORDER BY id LIMIT 200
+        """,
+        team_id,
+        run_id,
+    )
+    return [RunAct(**dict(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """A run as it is compared with others: messages to contacts, posts left out."""
+
+    run_id: int
+    nominal_at: datetime
+    planned: int
+    taken: int  # by a provider
+    delivered: int
+    refused: int
+    failed: int  # or came back
+    invited: int
+    answered: int
+
+    @property
+    def delivery_pct(self) -> float | None:
+        """*Delivery rate* = delivered / taken; None where no delivery is reported."""
+        return 100 * self.delivered / self.taken if self.taken and self.delivered else None
+
+    @property
+    def refused_pct(self) -> float | None:
+        """Refused / planned."""
+        return 100 * self.refused / self.planned if self.planned else None
+
+
+async def compare_runs(tx: Tx, team_id: int, run_id: int, *, limit: int = 6) -> list[RunFigures]:
+    """The run and those of its campaign that started before it and sent something; the newest first, no exercises."""
+    rows = await tx.fetch(
+        """
+        WITH chosen AS (
+            SELECT r.id, r.nominal_at FROM notifier.runs r
+            JOIN notifier.runs this ON this.id = $2 AND this.campaign_key = r.campaign_key AND this.team_id = r.team_id
+            WHERE r.team_id = $1 AND r.kind <> 'standing' AND r.frozen_at IS NOT NULL AND r.drill = this.drill
+                AND (r.nominal_at, r.id) <= (this.nominal_at, this.id)
+            ORDER BY r.nominal_at DESC, r.id DESC LIMIT $3),
+        counted AS (
+            SELECT t.run_id, sum(t.delta) AS planned,
+                sum(t.delta) FILTER (WHERE t.state IN ('accepted', 'delivered', 'bounced')) AS taken,
+                sum(t.delta) FILTER (WHERE t.state = 'delivered') AS delivered,
+                sum(t.delta) FILTER (WHERE t.state = 'refused') AS refused,
+                sum(t.delta) FILTER (WHERE t.state IN ('failed', 'bounced')) AS failed
+            FROM notifier.tallies t JOIN chosen ON chosen.id = t.run_id WHERE t.channel <> 'social' GROUP BY t.run_id),
+        asked AS (
+            SELECT i.run_id, count(*) AS invited, count(i.answered_at) AS answered
+            FROM notifier.invitations i WHERE i.run_id IN (SELECT id FROM chosen) GROUP BY i.run_id)
+        SELECT chosen.id AS run_id, chosen.nominal_at, coalesce(planned, 0)::bigint AS planned,
+            coalesce(taken, 0)::bigint AS taken, coalesce(delivered, 0)::bigint AS delivered,
+            coalesce(refused, 0)::bigint AS refused, coalesce(failed, 0)::bigint AS failed,
+            coalesce(invited, 0) AS invited, coalesce(answered, 0) AS answered
+        FROM chosen LEFT JOIN counted ON counted.run_id = chosen.id LEFT JOIN asked ON asked.run_id = chosen.id
+        ORDER BY chosen.nominal_at DESC, chosen.id DESC
+        """,
+        team_id,
+        run_id,
+        limit,
+    )
+    return [RunFigures(**dict(row)) for row in rows]
+
+
+async def count_notes(tx: Tx, run_id: int) -> Mapping[str, int]:
+    """Kind → messages to the house about this run: tests, proofs, alarms."""
+    rows = await tx.fetch("SELECT kind, count(*) AS count FROM notifier.notes WHERE run_id = $1 GROUP BY kind", run_id)
+    return {row["kind"]: row["count"] for row in rows}
 
 
 async def _with_counts(tx: Tx, rows: Sequence[Any]) -> list[RunLine]:

@@ -9,7 +9,7 @@ from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.store.database import Database, Tx
 from notifier.store.tallies import read_tallies
-from notifier.store.views.runs import RunLine, get_run_line, list_runs
+from notifier.store.views.runs import RunLine, find_wait, get_run_line, list_runs
 from notifier.web.api.keyed import Reader, Sender, actor, once, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import LaunchIn, RunDetail, RunOut, TallyOut
@@ -40,10 +40,10 @@ async def list_all(  # noqa: PLR0917
 
 @router.get("/{run_id}", summary="Get a run with its counts")
 async def get_one(request: Request, key: Reader, run_id: Id) -> RunDetail:
-    """Planned = sent + not sent + on the way, by step, channel, state and reason."""
+    """Planned = sent + not sent + waiting, by step, channel, state and reason."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
-        return await _detail(tx, key.team_id, run_id)
+        return await read_detail(tx, key.team_id, run_id)
 
 
 @router.post("", status_code=202, summary="Launch a campaign", response_model=RunOut)
@@ -65,7 +65,7 @@ async def stop(request: Request, key: Sender, run_id: Id) -> RunDetail:
     async with database.transaction() as tx:
         await get_run_line(tx, key.team_id, run_id)
         await stop_run(tx, run_id, actor(key))
-        return await _detail(tx, key.team_id, run_id)
+        return await read_detail(tx, key.team_id, run_id)
 
 
 @router.post("/{run_id}/resume", summary="Resume a stopped run")
@@ -75,18 +75,26 @@ async def resume(request: Request, key: Sender, run_id: Id) -> RunDetail:
     async with database.transaction() as tx:
         await get_run_line(tx, key.team_id, run_id)
         await resume_run(tx, run_id, actor(key))
-        detail = await _detail(tx, key.team_id, run_id)
+        detail = await read_detail(tx, key.team_id, run_id)
     await request.app.state.bell.ring("tick")
     return detail
 
 
-async def _detail(tx: Tx, team_id: int, run_id: int) -> RunDetail:
+async def read_detail(tx: Tx, team_id: int, run_id: int) -> RunDetail:
+    """The run as it stands now."""
     run = await get_run_line(tx, team_id, run_id)
     tallies = [
         TallyOut(step=t.step, channel=t.channel, state=t.state, reason=t.reason, count=t.count)
         for t in await read_tallies(tx, run_id)
     ]
-    return RunDetail(**_facts(run), inputs=dict(run.inputs), tallies=tallies)
+    wait = await find_wait(tx, run_id) if run.state == "running" else None
+    return RunDetail(
+        **_facts(run),
+        inputs=dict(run.inputs),
+        tallies=tallies,
+        waits_until=wait.until if wait else None,
+        waits_for=wait.reason if wait else "",
+    )
 
 
 def _facts(run: RunLine) -> dict[str, object]:
@@ -103,4 +111,8 @@ def _facts(run: RunLine) -> dict[str, object]:
         "created_at": run.created_at,
         "ended_at": run.ended_at,
         "counts": dict(run.counts),
+        "planned": run.sums.planned,
+        "sent": run.sums.sent,
+        "not_sent": run.sums.not_sent,
+        "waiting": run.sums.waiting,
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.person import SCHEDULE
+from notifier.store.views.runs import RunLine
 from notifier.store.views.users import list_api_keys, list_users
 from notifier.web.console.show import Page
 from notifier.web.console.words import Words
@@ -42,6 +43,19 @@ class Names:
     def campaign(self, key: str) -> str:
         """The campaign's title; its key where it is gone."""
         return self.page.say(self.campaigns[key].title) if key in self.campaigns else key
+
+    def run(self, run_id: int) -> str:
+        """A run's number as one can say it: the month and which of its runs, `2026-03 #14`."""
+        month, number = divmod(run_id, 1_000_000)
+        return f"{month // 100}-{month % 100:02} #{number}"
+
+    def run_title(self, run: RunLine) -> str:
+        """What the run is, in words: single messages are dated by their month."""
+        title = self.campaign(run.campaign_key)
+        if run.kind != "standing":
+            return title
+        month = self.page.words.month(run.nominal_at.date())
+        return self.page.words("%(title)s: single messages by API, %(month)s", title=title, month=month)
 
     def step(self, campaign_key: str, name: str) -> str:
         """The step's title in the newest version; its name where it has none."""

@@ -1,138 +1,96 @@
-"""Runs: the list, and one run with what it does right now."""
+"""Runs: the list, one run live, and what people do about it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
 
-from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
-from notifier.domain.inputs import read_inputs
-from notifier.domain.message import State
+from notifier.domain.run import OPEN, OVER, RunState
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.draft import fill_inputs
+from notifier.planning.release import reschedule_run
 from notifier.store.database import Database
-from notifier.store.tallies import Tally, read_tallies
-from notifier.store.views.messages import list_messages
-from notifier.store.views.runs import RunLine, StepLine, get_run_line, list_runs, list_steps
-from notifier.web.access.sessions import Actor, LoggedIn, Visitor, is_live
-from notifier.web.console.campaigns import flatten_inputs, read_inputs_form
-from notifier.web.console.overview import campaign_titles
+from notifier.store.tallies import read_tallies
+from notifier.store.views.runs import RunSearch, count_states, get_run_line, list_campaign_keys, list_runs
+from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.console.campaigns import read_inputs_form
+from notifier.web.console.moments import tell_start
+from notifier.web.console.names import Names, read_names
+from notifier.web.console.run_page import live_parts, make_progress, run_page, tell_halt
 from notifier.web.console.show import Page, open_page
-from notifier.web.console.streams import Streams
+from notifier.web.console.streams import Look, stream_parts
 from notifier.web.values import Id, Text
 
 router = APIRouter()
 _PAGE = 25
-_LOOK_EVERY_S = 1.0
-_HEARTBEAT_EVERY = 15
-_LONGEST_LOOKS = 3600
-_OVER = frozenset({"ended", "cancelled"})
-_ACTS = {"stop": stop_run, "resume": resume_run, "cancel": cancel_run}
-_SENT = ("accepted", "delivered", "bounced")
-_ON_THE_WAY = ("queued", "sending", "uncertain")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A run's counts as its page shows them: planned = sent + not sent + waiting."""
-
-    planned: int
-    sent: int
-    not_sent: int
-    waiting: int
-    rows: Sequence[tuple[StepLine, Sequence[tuple[str, Mapping[str, int]]]]]
-    reasons: Sequence[Tally]
-
-
-def make_progress(steps: Sequence[StepLine], tallies: Sequence[Tally]) -> Progress:
-    """Adds tallies up per step and channel."""
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    for tally in tallies:
-        states = counts.setdefault((tally.step, tally.channel), {})
-        states[tally.state] = states.get(tally.state, 0) + tally.count
-    rows = [
-        (step, [(channel, found) for (name, channel), found in counts.items() if name == step.step]) for step in steps
-    ]
-    total = {state: sum(tally.count for tally in tallies if tally.state == state) for state in State}
-    planned, sent = sum(total.values()), sum(total[State(state)] for state in _SENT)
-    waiting = sum(total[State(state)] for state in _ON_THE_WAY)
-    reasons = sorted((tally for tally in tallies if tally.reason), key=lambda tally: -tally.count)
-    return Progress(
-        planned=planned, sent=sent, waiting=waiting, not_sent=planned - sent - waiting, rows=rows, reasons=reasons
-    )
+_NUMBER = re.compile(r"\s*(?:(\d{4})-(\d{2})\s*)?(?:#|№)?\s*(\d{1,12})\s*")
+__all__ = ["make_progress", "router", "run_page"]
 
 
 @router.get("/runs")
-async def show_runs(request: Request, visitor: LoggedIn, before: Id | None = None, state: Text = "") -> Response:
-    """All runs, the newest first."""
+async def show_runs(  # noqa: PLR0917 - one for each filter
+    request: Request,
+    visitor: LoggedIn,
+    before: Id | None = None,
+    state: Text = "",
+    campaign: Text = "",
+    search: Text = "",
+) -> Response:
+    """Runs of a state, a campaign, or with these words in their campaign's title or this number."""
     async with open_page(request, visitor) as page:
-        states = [state] if state else []
-        found = await list_runs(page.tx, page.team_id, states=states, before=before, limit=_PAGE + 1)
-        more = found[_PAGE - 1].id if len(found) > _PAGE else None
-        return page.show("runs.html", runs=found[:_PAGE], more=more, state=state, titles=await campaign_titles(page))
+        names = await read_names(page)
+        keys = await list_campaign_keys(page.tx, page.team_id)
+        wanted = read_search(search, names, keys)
+        counts = await count_states(page.tx, page.team_id, campaign_key=campaign, search=wanted)
+        found = await list_runs(
+            page.tx,
+            page.team_id,
+            campaign_key=campaign,
+            states=[state] if state else [],
+            search=wanted,
+            before=before,
+            limit=_PAGE + 1,
+        )
+        return page.show(
+            "runs.html",
+            runs=found[:_PAGE],
+            more=found[_PAGE - 1].id if len(found) > _PAGE else None,
+            state=state,
+            campaign=campaign,
+            search=search.strip(),
+            names=names,
+            run_states=[(one.value, counts[one]) for one in RunState if counts.get(one)],
+            total=sum(counts.values()),
+            campaigns=sorted((names.campaign(key), key) for key in keys),
+            starts=lambda run: tell_start(run, page.words),
+        )
+
+
+def read_search(search: str, names: Names, keys: list[str]) -> RunSearch | None:
+    """What somebody typed: a number as `2026-03 #14`, `#14` or whole, else words of a campaign's title."""
+    words = search.strip().lower()
+    if not words:
+        return None
+    if number := _NUMBER.fullmatch(words):
+        year, month, last = number.groups()
+        wanted = int(f"{year}{month}") * 1_000_000 + int(last) if year else int(last)
+        return RunSearch(campaigns=[], number=wanted)
+    found = [key for key in keys if words in key or words in names.campaign(key).lower()]
+    return RunSearch(campaigns=found, number=None)
 
 
 @router.get("/runs/{run_id}")
-async def show_run(request: Request, visitor: LoggedIn, run_id: Id, state: Text = "", after: Id = 0) -> Response:
+async def show_run(  # noqa: PLR0917
+    request: Request, visitor: LoggedIn, run_id: Id, state: Text = "", after: Id = 0, done: Text = ""
+) -> Response:
     """One run; with `state` only the messages in it."""
     async with open_page(request, visitor) as page:
-        return await run_page(page, run_id, state=state, after=after)
-
-
-async def run_page(
-    page: Page,
-    run_id: int,
-    *,
-    state: str = "",
-    after: int = 0,
-    typed: Mapping[str, str] | None = None,
-    problem: InputError | Conflict | None = None,
-) -> Response:
-    """The page of a run; `typed` and `problem` come from a form that was wrong."""
-    run = await get_run_line(page.tx, page.team_id, run_id)
-    campaign = await page.catalogue.campaign_version(page.tx, run.campaign_id)
-    return page.show(
-        "run.html",
-        422 if isinstance(problem, InputError) else 409 if problem else 200,
-        run=run,
-        campaign=campaign,
-        progress=await _progress(page, run_id),
-        is_over=run.state in _OVER,
-        after=after,
-        inputs=_told_inputs(page, campaign, run),
-        values=typed if typed is not None else flatten_inputs(campaign, run.inputs),
-        problem=problem,
-        problem_field=problem.field if isinstance(problem, InputError) else "",
-        **await _listed(page, run_id, state=state, after=after),
-    )
-
-
-async def _listed(page: Page, run_id: int, *, state: str, after: int) -> dict[str, Any]:
-    """One page of messages."""
-    found = await list_messages(page.tx, page.team_id, run_id, state=state, after=after, limit=_PAGE + 1)
-    more = found[_PAGE - 1].id if len(found) > _PAGE else None
-    return {"messages": found[:_PAGE], "more": more, "state": state}
-
-
-async def _progress(page: Page, run_id: int) -> Progress:
-    return make_progress(await list_steps(page.tx, run_id), await read_tallies(page.tx, run_id))
-
-
-def _told_inputs(page: Page, campaign: Campaign, run: RunLine) -> list[tuple[str, str]]:
-    def tell(value: Any) -> str:
-        if isinstance(value, Mapping):
-            return str(value.get(page.locale) or next(iter(value.values()), ""))
-        if isinstance(value, datetime):
-            return page.words.wall(value)
-        return page.words.day(value) if isinstance(value, date) else str(value)
-
-    labels = {name: page.say(wanted.label) for name, wanted in campaign.inputs.items()}
-    return [(labels.get(name, name), tell(value)) for name, value in read_inputs(campaign, run.inputs).items()]
+        return await run_page(page, run_id, state=state, after=after, done=done)
 
 
 @router.get("/runs/{run_id}/events")
@@ -140,57 +98,13 @@ async def stream_run(request: Request, visitor: LoggedIn, run_id: Id, state: Tex
     """Server-sent events: parts of the run's page whenever they changed, `ended` at the end."""
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
-    streams: Streams = request.app.state.streams
-    if streams.is_full(visitor.user.id):
-        return PlainTextResponse("too many live pages are open", 429, headers={"retry-after": "60"})
-    return StreamingResponse(
-        _hold(streams, visitor, _tell_changes(request, visitor, run_id, state=state, after=after)),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
 
+    async def look(page: Page) -> Look:
+        run = await get_run_line(page.tx, page.team_id, run_id)
+        parts = await live_parts(page, run, state=state, after=after)
+        return Look(parts=parts, ended=run.state if run.state in OVER else "")
 
-async def _hold(streams: Streams, visitor: Visitor, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    with streams.hold(visitor.user.id):
-        async for event in events:
-            yield event
-
-
-async def _tell_changes(
-    request: Request, visitor: Visitor, run_id: int, *, state: str, after: int
-) -> AsyncIterator[str]:
-    told: dict[str, str] = {}
-    for look in range(_LONGEST_LOOKS):
-        if await request.is_disconnected():
-            return
-        async with open_page(request, visitor) as page:
-            if not await is_live(page.tx, visitor):
-                return
-            run = await get_run_line(page.tx, page.team_id, run_id)
-            parts = await _live_parts(page, run, state=state, after=after)
-        changed = {name: part for name, part in parts.items() if told.get(name) != part}
-        told |= changed
-        for name, part in changed.items():
-            yield _event(name, part)
-        if run.state in _OVER:
-            yield _event("ended", run.state)
-            return
-        if not changed and look % _HEARTBEAT_EVERY == 0:
-            yield ": still here\n\n"
-        await asyncio.sleep(_LOOK_EVERY_S)
-
-
-async def _live_parts(page: Page, run: RunLine, *, state: str, after: int) -> dict[str, str]:
-    return {
-        "progress": page.render("part/progress.html", run=run, progress=await _progress(page, run.id)),
-        "acts": page.render("part/acts.html", run=run),
-        "messages": page.render("part/messages.html", run=run, **await _listed(page, run.id, state=state, after=after)),
-    }
-
-
-def _event(name: str, data: str) -> str:
-    lines = "".join(f"data: {line}\n" for line in data.splitlines())
-    return f"event: {name}\n{lines}\n"
+    return stream_parts(request, visitor, look)
 
 
 @router.post("/runs/{run_id}/inputs")
@@ -209,19 +123,105 @@ async def fill(request: Request, visitor: Actor, run_id: Id) -> Response:
         typed = {name: value for name, value in form.items() if isinstance(value, str)}
         async with open_page(request, visitor) as page:
             return await run_page(page, run_id, typed=typed, problem=error)
-    await request.app.state.bell.ring("tick")
-    return RedirectResponse(f"/runs/{run_id}", 303)
+    return await _back(request, run_id, "filled")
 
 
-@router.post("/runs/{run_id}/{act}")
-async def act_on_run(request: Request, visitor: Actor, run_id: Id, act: Text) -> Response:
-    """Stop it, resume it, or end it for good."""
+@router.post("/runs/{run_id}/stop")
+async def stop(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """At once: nothing of it leaves from now on."""
+    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "stop")
+    return await _back(request, run_id, "stopped")
+
+
+@router.post("/runs/{run_id}/resume")
+async def resume(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """Go on with what was stopped."""
+    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "resume")
+    return await _back(request, run_id, "resumed")
+
+
+@router.get("/runs/{run_id}/cancel")
+async def ask_cancel(request: Request, visitor: LoggedIn, run_id: Id) -> Response:
+    """What will not be sent, before it is ended for good."""
+    async with open_page(request, visitor) as page:
+        run = await get_run_line(page.tx, page.team_id, run_id)
+        _check_may_end(run.state, run_id)
+        progress = make_progress([], await read_tallies(page.tx, run_id))
+        values: dict[str, Any] = {"halt": tell_halt(progress.states), "starts": tell_start(run, page.words)}
+        return page.show("run_cancel.html", run=run, is_open=run.state in OPEN, names=await read_names(page), **values)
+
+
+def _check_may_end(state: str, run_id: int) -> None:
+    if state in OVER:
+        raise Conflict(f"run {run_id} is {state}: there is nothing left to cancel")
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """End it for good; what has not left stays here."""
+    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "cancel")
+    return await _back(request, run_id, "cancelled")
+
+
+@router.get("/runs/{run_id}/reschedule")
+async def ask_reschedule(request: Request, visitor: LoggedIn, run_id: Id) -> Response:
+    """Another time for a run of which nothing was sent."""
+    async with open_page(request, visitor) as page:
+        return await _reschedule_page(page, run_id, {})
+
+
+async def _reschedule_page(page: Page, run_id: int, typed: Mapping[str, str], problem: str = "") -> Response:
+    run = await get_run_line(page.tx, page.team_id, run_id)
+    if run.state not in OPEN or run.frozen_at is not None or run.kind == "standing":
+        raise Conflict(f"run {run_id} is {run.state}: its time cannot be changed any more")
+    local = run.nominal_at.astimezone(ZoneInfo(page.bank.zone))
+    return page.show(
+        "run_reschedule.html",
+        422 if problem else 200,
+        run=run,
+        names=await read_names(page),
+        starts=tell_start(run, page.words),
+        at=typed.get("at", "" if run.at_once else local.strftime("%Y-%m-%dT%H:%M")),
+        problem=problem,
+    )
+
+
+@router.post("/runs/{run_id}/reschedule")
+async def reschedule(
+    request: Request, visitor: Actor, run_id: Id, at: Annotated[Text, Form(max_length=40)] = ""
+) -> Response:
+    """A release of it is void; an empty time means as soon as it is released."""
     database: Database = request.app.state.database
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
-    if act not in _ACTS:
-        raise Conflict(f"a run cannot be asked to {act}")
+        zone = ZoneInfo(page.bank.zone)
+    try:
+        async with database.transaction() as tx:
+            await reschedule_run(tx, run_id, read_local(at, zone), visitor.person)
+    except InputError as error:
+        async with open_page(request, visitor) as page:
+            return await _reschedule_page(page, run_id, {"at": at}, str(error))
+    return await _back(request, run_id, "rescheduled")
+
+
+def read_local(at: str, zone: ZoneInfo) -> datetime | None:
+    """What a form's date and time field gives, in the bank's zone; None where it is empty."""
+    try:
+        return datetime.fromisoformat(at.strip()).replace(tzinfo=zone) if at.strip() else None
+    except ValueError:
+        raise InputError("at", "is no date and time") from None
+
+
+_ACTS = {"stop": stop_run, "resume": resume_run, "cancel": cancel_run}
+
+
+async def _act(request: Request, team_id: int, run_id: int, by: str, act: str) -> None:
+    database: Database = request.app.state.database
     async with database.transaction() as tx:
-        await _ACTS[act](tx, run_id, visitor.user.login)
+        await get_run_line(tx, team_id, run_id)
+        await _ACTS[act](tx, run_id, by)
+
+
+async def _back(request: Request, run_id: int, done: str) -> Response:
     await request.app.state.bell.ring("tick")
-    return RedirectResponse(f"/runs/{run_id}", 303)
+    return RedirectResponse(f"/runs/{run_id}?done={done}", 303)
