@@ -56,6 +56,8 @@ def _note(text: str, **values: Value) -> Remark:
 
 
 def _on_inputs(review: Review) -> Iterator[Remark]:
+    if review.is_standing:
+        yield _note("These are single messages: each request of another system brings its own contact and inputs.")
     for name in review.missing:
         label = review.campaign.inputs[name].label
         yield _stop("“%(input)s” is not filled in yet; the texts show an example instead.", input=label)

@@ -112,6 +112,11 @@ class Review:
     by_hand: frozenset[str]  # accounts a person posts for
 
     @property
+    def is_standing(self) -> bool:
+        """Whether it is released for single messages that other systems will ask for."""
+        return self.run.kind == "standing"
+
+    @property
     def is_open(self) -> bool:
         """Whether nothing of it was sent, so that it can be changed."""
         return self.run.state in OPEN
@@ -169,14 +174,14 @@ async def review_run(tx: Tx, run: Run, *, site: str = "") -> Review:
     shown = await asyncio.to_thread(_render_all, material, counted.samples)
     steps = [
         await _review_step(tx, run, material.step(step.name), desk, counted, shown[step.name], site)
-        for step in version.campaign.steps
+        for step in (version.campaign.steps[:1] if run.kind == "standing" else version.campaign.steps)
     ]
     return Review(
         run=run,
         campaign=version.campaign,
         bank=version.bank,
         now=desk.now,
-        missing=material.missing,
+        missing=() if run.kind == "standing" else material.missing,
         problem=counted.problem,
         facts=counted.facts,
         forecast=counted.forecast,
@@ -200,6 +205,8 @@ class _Counted:
 
 
 async def _count(tx: Tx, run: Run, version: CampaignVersion, material: RunMaterial, now: datetime) -> _Counted:
+    if run.kind == "standing":  # each request brings its own contact and inputs
+        return _Counted(facts=await release_facts(tx, run))
     if material.missing:
         return _Counted()
     try:

@@ -119,14 +119,14 @@ async def test_form_without_the_sessions_token_is_refused(database: Database, se
         assert (await mine.post("/logout", data={"form_token": foreign})).status_code == 403
 
 
-async def test_viewer_may_look_but_not_launch(database: Database, settings: Settings) -> None:
+async def test_viewer_may_look_but_not_draft(database: Database, settings: Settings) -> None:
     await apply_pack(database)
     await add_user(database, role="viewer")
     async with running_app(settings, database) as app, browser(app) as client:
         await log_in(client)
         assert (await client.get("/campaigns/branch-closure-alert")).status_code == 200
         token = await form_token(client)
-        answer = await client.post("/campaigns/branch-closure-alert/launch", data={"form_token": token})
+        answer = await client.post("/campaigns/branch-closure-alert/draft", data={"form_token": token})
         assert answer.status_code == 403
         assert "may look at this but not change it" in answer.text
 

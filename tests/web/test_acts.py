@@ -24,13 +24,13 @@ from tests.web.rooms import (
 )
 
 
-async def test_double_click_on_launch_sends_once(visitor: httpx.AsyncClient, database: Database) -> None:
+async def test_double_click_on_a_draft_makes_one_run(visitor: httpx.AsyncClient, database: Database) -> None:
     page = (await visitor.get(ALERT)).text
     found = re.search(r'name="launch_key" value="([^"]{16,})"', page)
     assert found
     assert found[1] not in (await visitor.get(ALERT)).text
     fields = await alert_fields(visitor) | {"launch_key": found[1]}
-    answers = await asyncio.gather(*(visitor.post(f"{ALERT}/launch", data=fields) for _ in range(3)))
+    answers = await asyncio.gather(*(visitor.post(f"{ALERT}/draft", data=fields) for _ in range(3)))
     assert [answer.status_code for answer in answers] == [303, 303, 303]
     assert len({answer.headers["location"] for answer in answers}) == 1
     async with database.transaction() as tx:
@@ -41,8 +41,8 @@ async def test_form_sent_again_with_other_values_is_no_repetition(
     visitor: httpx.AsyncClient, database: Database
 ) -> None:
     fields = await alert_fields(visitor) | {"launch_key": "k" * 20}
-    assert (await visitor.post(f"{ALERT}/launch", data=fields)).status_code == 303
-    changed = await visitor.post(f"{ALERT}/launch", data=fields | {"input.branch_name.en": "Another branch"})
+    assert (await visitor.post(f"{ALERT}/draft", data=fields)).status_code == 303
+    changed = await visitor.post(f"{ALERT}/draft", data=fields | {"input.branch_name.en": "Another branch"})
     assert (changed.status_code, "Another branch" in changed.text) == (409, True)
     found = re.search(r'name="launch_key" value="([^"]+)"', changed.text)
     assert found
@@ -51,11 +51,11 @@ async def test_form_sent_again_with_other_values_is_no_repetition(
         assert await tx.fetchval("SELECT count(*) FROM notifier.runs") == 1
 
 
-async def test_refused_launch_leaves_its_key_free(visitor: httpx.AsyncClient) -> None:
+async def test_refused_draft_leaves_its_key_free(visitor: httpx.AsyncClient) -> None:
     fields = await alert_fields(visitor) | {"launch_key": "k" * 20}
-    refused = await visitor.post(f"{ALERT}/launch", data=fields | {"input.reopens.en": "x" * 60})
+    refused = await visitor.post(f"{ALERT}/draft", data=fields | {"input.reopens.en": "x" * 60})
     assert refused.status_code == 422
-    assert (await visitor.post(f"{ALERT}/launch", data=fields)).status_code == 303
+    assert (await visitor.post(f"{ALERT}/draft", data=fields)).status_code == 303
 
 
 async def test_stream_ends_with_the_session(visitor: httpx.AsyncClient, database: Database) -> None:

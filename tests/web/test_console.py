@@ -73,22 +73,22 @@ async def test_campaign_page_reads_like_a_sentence(visitor: httpx.AsyncClient) -
     assert "on demand" in (await visitor.get(ALERT)).text
 
 
-async def test_launch_form_starts_a_run(visitor: httpx.AsyncClient, database: Database) -> None:
-    answer = await visitor.post(f"{ALERT}/launch", data=await alert_fields(visitor))
+async def test_the_form_drafts_a_run_and_sends_nothing(visitor: httpx.AsyncClient, database: Database) -> None:
+    answer = await visitor.post(f"{ALERT}/draft", data=await alert_fields(visitor))
     assert answer.status_code == 303
-    page = (await visitor.get(answer.headers["location"])).text
-    assert "launched by lin" in page
+    assert answer.headers["location"].endswith("/review")
     async with database.transaction() as tx:
-        assert await tx.fetchval("SELECT count(*) FROM notifier.audit WHERE act = 'run.launched'") == 1
+        assert await tx.fetchval("SELECT count(*) FROM notifier.audit WHERE act = 'run.drafted'") == 1
+        assert await tx.fetchval("SELECT state FROM notifier.runs") == "draft"
 
 
 async def test_wrong_input_shows_the_form_again_with_what_was_typed(visitor: httpx.AsyncClient) -> None:
     fields = await alert_fields(visitor) | {"input.reopens.en": "x" * 60}
-    answer = await visitor.post(f"{ALERT}/launch", data=fields)
+    answer = await visitor.post(f"{ALERT}/draft", data=fields)
     assert answer.status_code == 422
     assert "x" * 60 in answer.text
     assert "is 60 characters long" in answer.text
-    past = await visitor.post(f"{ALERT}/launch", data=await alert_fields(visitor) | {"at": "2001-01-01T00:00"})
+    past = await visitor.post(f"{ALERT}/draft", data=await alert_fields(visitor) | {"at": "2001-01-01T00:00"})
     assert (past.status_code, "lies in the past" in past.text) == (422, True)
 
 
