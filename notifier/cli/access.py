@@ -1,22 +1,19 @@
 """Commands for who comes in: users of the console, API keys of the bank's systems."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from notifier.cli.door import TEAM, ask_new_password, who, with_rows
+from notifier.cli.door import TEAM, ask_new_password, in_transaction, who
 from notifier.cli.show import note, say, say_json, say_table
-from notifier.settings import Settings
-from notifier.store.database import Database, Tx
+from notifier.store.database import Tx
 from notifier.store.views.users import KeyLine, list_api_keys, list_users
 from notifier.web.access import people
 from notifier.web.access.keys import SCOPES, create_api_key
 from notifier.web.access.keys import revoke_api_key as revoke_key_of
 from notifier.web.access.passwords import ROLES, create_user, make_password
 
-T = TypeVar("T")
 _PANEL = "Access"
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
 Login = Annotated[str, typer.Argument(metavar="LOGIN", help="As `notifier user list` shows it.")]
@@ -68,18 +65,10 @@ def add_user(  # noqa: PLR0917 - one for each option
             team_id=TEAM,
         )
 
-    _in_transaction(work)
+    in_transaction(work)
     note(f"Added {login.strip().lower()}, {role}.")
     if generate:
         say(password)
-
-
-def _in_transaction(work: Callable[[Tx], Awaitable[T]]) -> T:
-    async def main(_settings: Settings, database: Database) -> T:
-        async with database.transaction() as tx:
-            return await work(tx)
-
-    return with_rows(main)
 
 
 @user.command("passwd")
@@ -91,7 +80,7 @@ def change_password(login: Login, generate: Generate = False) -> None:
     - `notifier user passwd wang --generate` prints one
     """
     password = make_password() if generate else ask_new_password()
-    _in_transaction(lambda tx: people.reset_password(tx, TEAM, login.strip().lower(), password, by=who()))
+    in_transaction(lambda tx: people.reset_password(tx, TEAM, login.strip().lower(), password, by=who()))
     note(f"{login} has another password and is logged out.")
     if generate:
         say(password)
@@ -107,7 +96,7 @@ def change_role(
 
     - `notifier user role wang approver`
     """
-    _in_transaction(lambda tx: people.change_role(tx, TEAM, login.strip().lower(), role, by=who()))
+    in_transaction(lambda tx: people.change_role(tx, TEAM, login.strip().lower(), role, by=who()))
     say(f"{login} is {role}.")
 
 
@@ -117,21 +106,21 @@ def disable(login: Login) -> None:
 
     - `notifier user disable wang`, and `notifier user enable wang` to let them in again
     """
-    _in_transaction(lambda tx: people.disable_user(tx, TEAM, login.strip().lower(), by=who()))
+    in_transaction(lambda tx: people.disable_user(tx, TEAM, login.strip().lower(), by=who()))
     say(f"{login} may no longer log in.")
 
 
 @user.command("enable")
 def enable(login: Login) -> None:
     """Let a disabled user in again, with the role and the password they had."""
-    _in_transaction(lambda tx: people.enable_user(tx, TEAM, login.strip().lower(), by=who()))
+    in_transaction(lambda tx: people.enable_user(tx, TEAM, login.strip().lower(), by=who()))
     say(f"{login} may log in.")
 
 
 @user.command("list")
 def show_users(as_json: AsJson = False) -> None:
     """List who may log in, as what, and where their tests and alarms go."""
-    users = _in_transaction(lambda tx: list_users(tx, TEAM))
+    users = in_transaction(lambda tx: list_users(tx, TEAM))
     if as_json:
         say_json(users)
         return
@@ -161,7 +150,7 @@ def add_key(
     - `notifier key add chen-laptop --user chen --scope read --scope release`
     """
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    token = _in_transaction(
+    token = in_transaction(
         lambda tx: create_api_key(
             tx, name=name, scopes=scope, by=who(), login=login, expires_at=expires_at, team_id=TEAM
         )
@@ -176,7 +165,7 @@ def add_key(
 @key.command("list")
 def show_keys(as_json: AsJson = False) -> None:
     """List the API keys, without their secrets."""
-    keys = _in_transaction(lambda tx: list_api_keys(tx, TEAM))
+    keys = in_transaction(lambda tx: list_api_keys(tx, TEAM))
     if as_json:
         say_json(keys)
         return
@@ -201,7 +190,7 @@ def _state(one: KeyLine) -> str:
 @key.command("revoke")
 def revoke_key(number: Annotated[int, typer.Argument(help="The number `notifier key list` shows.")]) -> None:
     """End a key: from now on it opens nothing."""
-    _in_transaction(lambda tx: revoke_key_of(tx, TEAM, number, by=who()))
+    in_transaction(lambda tx: revoke_key_of(tx, TEAM, number, by=who()))
     say(f"Key {number} is revoked.")
 
 

@@ -1,54 +1,43 @@
 """Commands for campaigns and their runs: look, count, launch, watch, stop."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from notifier.cli.door import TEAM, who, with_rows
+from notifier.cli import releases
+from notifier.cli.door import TEAM, ask_who, find_actor, in_transaction, who, with_rows
+from notifier.cli.forecasts import say_forecast, step_facts
 from notifier.cli.inputs import read_inputs, read_moment
-from notifier.cli.show import confirm, describe_counts, note, say, say_json, say_table
+from notifier.cli.releases import As, AsJson, RunNumber, Yes, ring, run_facts, say_state
+from notifier.cli.show import confirm, describe_counts, say, say_json, say_table
 from notifier.domain.inputs import example_inputs
-from notifier.domain.person import Person
 from notifier.planning.catalogue import CampaignVersion, find_bank, find_campaign, list_campaigns
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.draft import Draft, fill_inputs
-from notifier.planning.forecast import Forecast, StepForecast, forecast_campaign
+from notifier.planning.forecast import Forecast, forecast_campaign
 from notifier.planning.launch import launch_campaign
 from notifier.planning.schedule import next_occurrence, to_local
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.database import Database, Tx
-from notifier.store.queue import open_bell
 from notifier.store.runs import Run
 from notifier.store.tallies import Tally, read_tallies
 from notifier.store.views.runs import RunLine, StepLine, get_run_line, list_runs, list_steps
 
-T = TypeVar("T")
 Key = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Its key, as `notifier campaign list` shows.")]
-RunNumber = Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `notifier campaign status` shows.")]
 Given = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", metavar="NAME=VALUE", help="Repeatable; NAME.LOCALE=TEXT for a text per language."),
 ]
 InputFile = Annotated[Path | None, typer.Option("--inputs", metavar="FILE", help="Inputs as a YAML or JSON mapping.")]
 Example = Annotated[bool, typer.Option("--example", help="Start from the examples in the definition.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts.")]
-_BELL = "tick"
 
-campaign = typer.Typer(no_args_is_help=True, help="Campaigns and their runs: list, forecast, launch, watch, stop.")
-
-
-def _in_transaction(work: Callable[[Tx], Awaitable[T]]) -> T:
-    async def main(_settings: Settings, database: Database) -> T:
-        async with database.transaction() as tx:
-            return await work(tx)
-
-    return with_rows(main)
+campaign = typer.Typer(
+    no_args_is_help=True, help="Campaigns and their runs: list, forecast, launch, release, watch, stop."
+)
 
 
 @campaign.command("list")
@@ -61,7 +50,7 @@ def show_campaigns(as_json: AsJson = False) -> None:
     async def work(tx: Tx) -> tuple[list[CampaignVersion], datetime]:
         return await list_campaigns(tx, TEAM), await clock.now(tx)
 
-    versions, now = _in_transaction(work)
+    versions, now = in_transaction(work)
     if as_json:
         say_json([_campaign_facts(version, now) for version in versions])
         return
@@ -100,79 +89,67 @@ def forecast(
         start = example_inputs((await find_campaign(tx, TEAM, key)).campaign) if example else {}
         return await forecast_campaign(tx, TEAM, key, start | values)
 
-    found = _in_transaction(work)
+    found = in_transaction(work)
     if as_json:
-        say_json({**asdict(found), "steps": [_step_facts(step) for step in found.steps]})
+        say_json({**asdict(found), "steps": [step_facts(step) for step in found.steps]})
     else:
-        _say_forecast(found)
-
-
-def _step_facts(step: StepForecast) -> dict[str, object]:
-    reach = [{**asdict(one), "reachable": one.reachable} for one in step.reach]
-    return {**asdict(step), "reach": reach, "messages": step.messages}
-
-
-def _say_forecast(found: Forecast) -> None:
-    say(f"{found.campaign}: {found.contacts:,} contacts meant, purpose {found.purpose}")
-    rows: list[Sequence[object]] = []
-    for step in found.steps:
-        rows += [(step.step, f"post {account}", "", 1, "") for account in step.accounts]
-        rows += [(step.step, one.channel, one.meant, one.reachable, describe_counts(one.refused)) for one in step.reach]
-    say_table(("step", "by", "meant", "reachable", "why others not"), rows, ("meant", "reachable"))
-    for step in found.steps:
-        if step.sample_pct < 100:
-            say(f"{step.step}: a sample of {step.sample_pct:g} %, about {step.messages:,} messages")
-        if step.at_most:
-            say(f"{step.step}: at most these; whom it leaves out is known when it is due")
+        say_forecast(found)
 
 
 @campaign.command()
-def launch(  # noqa: PLR0917 - one for each option
+def launch(  # noqa: PLR0913, PLR0917 - one for each option
     key: Key,
     given: Given = None,
     inputs: InputFile = None,
     example: Example = False,
     at: Annotated[str, typer.Option(metavar="TIME", help="2026-03-12T09:00 in the bank's zone; else now.")] = "",
     list_key: Annotated[str, typer.Option("--list", metavar="KEY", help="Only contacts of this imported list.")] = "",
+    segment: Annotated[str, typer.Option(metavar="KEY", help="Only contacts of this segment.")] = "",
+    drill: Annotated[bool, typer.Option("--drill", help="An exercise: stamped as one, never to customers.")] = False,
+    login: As = "",
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a run of a campaign: says whom it reaches, asks, then hands it to the workers.
+    """Make a run of a campaign: says whom it reaches, asks who launches it, then submits it for release.
 
-    - `notifier campaign launch measures-notice --inputs week.yaml --at 2026-03-16T09:00`
+    What can reach a customer or the public goes out when another person releases it, `notifier campaign release`.
+    What reaches only employees goes out at once. The password is asked for, or is the first line of standard input.
 
-    - `notifier campaign launch branch-closure-alert --example --yes`
+    - `notifier campaign launch measures-notice --inputs week.yaml --at 2026-03-16T09:00 --as lin`
 
     - `notifier campaign launch measures-notice --example` tries it with the examples
+
+    - `pass show bank/lin | notifier campaign launch branch-closure-alert --example --as lin --yes`
     """
-    values = read_inputs(given or [], inputs)
+    values, credentials = read_inputs(given or [], inputs), ask_who(login)
 
     async def work(settings: Settings, database: Database) -> Run:
+        by = await find_actor(database, credentials)
         async with database.transaction() as tx:
             start = example_inputs((await find_campaign(tx, TEAM, key)).campaign) if example else {}
             starts_at = read_moment(at, (await find_bank(tx, TEAM)).zone) if at else None
             expected = await forecast_campaign(tx, TEAM, key, start | values, audience_list=list_key)
         if not as_json:
-            _say_forecast(expected)
+            say_forecast(expected)
         confirm(f"Launch {key} {f'at {at}' if at else 'now'}?", yes=yes)
+        draft = Draft(
+            campaign_key=key,
+            inputs=start | values,
+            at=starts_at,
+            audience_list=list_key,
+            segment=segment,
+            drill=drill,
+        )
         async with database.transaction() as tx:
-            draft = Draft(campaign_key=key, inputs=start | values, at=starts_at, audience_list=list_key)
-            run = await launch_campaign(tx, team_id=TEAM, draft=draft, by=Person(name=who()))
-        await _ring(settings)
+            run = await launch_campaign(tx, team_id=TEAM, draft=draft, by=by)
+        await ring(settings)
         return run
 
     run = with_rows(work)
     if as_json:
-        say_json({"run": run.id, "campaign": run.campaign_key, "state": run.state, "nominal_at": run.nominal_at})
+        say_json(run_facts(run))
         return
-    say(f"Run {run.id} of {run.campaign_key} is {run.state}.")
-    note(f"`notifier campaign status {run.id}` shows how it goes, `notifier campaign stop {run.id}` halts it.")
-
-
-async def _ring(settings: Settings) -> None:
-    """Workers look once a second anyway."""
-    async with open_bell(settings.redis_url) as bell:
-        await bell.ring(_BELL)
+    say_state(run)
 
 
 @campaign.command()
@@ -188,7 +165,7 @@ def status(
     - `notifier campaign status 202603000001 --json`
     """
     if run is None:
-        found, zone = _in_transaction(lambda tx: _find_runs(tx, key))
+        found, zone = in_transaction(lambda tx: _find_runs(tx, key))
         _show_runs(found, zone, as_json)
         return
 
@@ -196,7 +173,7 @@ def status(
         line, zone = await get_run_line(tx, TEAM, run), (await find_bank(tx, TEAM)).zone
         return line, await list_steps(tx, run), await read_tallies(tx, run), zone
 
-    line, steps, tallies, zone = _in_transaction(work)
+    line, steps, tallies, zone = in_transaction(work)
     _show_run(line, steps, tallies, zone=zone, as_json=as_json)
 
 
@@ -249,14 +226,14 @@ def stop(run: RunNumber) -> None:
 
     - `notifier campaign stop 202603000001`, later `resume` or `cancel`
     """
-    _in_transaction(lambda tx: stop_run(tx, run, who()))
+    in_transaction(lambda tx: stop_run(tx, run, who()))
     say(f"Run {run} is stopped.")
 
 
 @campaign.command()
 def resume(run: RunNumber) -> None:
     """Let a stopped run go on; what expired meanwhile stays unsent."""
-    _in_transaction(lambda tx: resume_run(tx, run, who()))
+    in_transaction(lambda tx: resume_run(tx, run, who()))
     say(f"Run {run} goes on.")
 
 
@@ -264,23 +241,29 @@ def resume(run: RunNumber) -> None:
 def cancel(run: RunNumber, yes: Yes = False) -> None:
     """End a run for good; messages not yet sent are cancelled. There is no way back."""
     confirm(f"Cancel run {run} for good?", yes=yes)
-    count = _in_transaction(lambda tx: cancel_run(tx, run, who()))
+    count = in_transaction(lambda tx: cancel_run(tx, run, who()))
     say(f"Run {run} is cancelled, with {count:,} messages that had not been sent.")
 
 
 @campaign.command()
-def fill(run: RunNumber, given: Given = None, inputs: InputFile = None) -> None:
-    """Give a waiting run its inputs, so that it goes out at its time.
+def fill(run: RunNumber, given: Given = None, inputs: InputFile = None, login: As = "") -> None:
+    """Give a waiting run its inputs; another person releases it, then it goes out at its time.
 
     A recurring campaign with required inputs makes its run early and waits: last week's text never goes out by itself.
 
-    - `notifier campaign fill 202603000001 --inputs week.yaml`
+    - `notifier campaign fill 202603000001 --inputs week.yaml --as lin`
     """
-    values = read_inputs(given or [], inputs)
-    filled = _in_transaction(lambda tx: fill_inputs(tx, run, values, Person(name=who())))
-    say(f"Run {filled.id} is {filled.state}.")
+    values, credentials = read_inputs(given or [], inputs), ask_who(login)
+
+    async def work(_settings: Settings, database: Database) -> Run:
+        by = await find_actor(database, credentials)
+        async with database.transaction() as tx:
+            return await fill_inputs(tx, run, values, by)
+
+    say_state(with_rows(work))
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Put this module's commands under `app`."""
+    """Put this module's commands under `app`, with those that let runs out."""
+    releases.add_to(campaign)
     app.add_typer(campaign, name="campaign", rich_help_panel="Work")

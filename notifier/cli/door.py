@@ -5,8 +5,9 @@ import getpass
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import typer
@@ -16,16 +17,19 @@ from notifier.cli.show import FAILED, INTERRUPTED, WRONG_USAGE, complain, workin
 from notifier.domain.errors import (
     DefinitionError,
     DefinitionErrors,
+    Forbidden,
     InputError,
     NotFound,
     NotifierError,
     ServiceError,
 )
+from notifier.domain.person import ACTING, Person, Role
 from notifier.embedded import embedded_services
 from notifier.logs import configure_logs
 from notifier.settings import SECRET_KEY_LENGTH, Settings, load_settings
-from notifier.store.database import Database, migrate, open_database
+from notifier.store.database import Database, Tx, migrate, open_database
 from notifier.store.views.schema import is_migrated
+from notifier.web.access.passwords import find_person
 
 T = TypeVar("T")
 TEAM = 1
@@ -133,6 +137,52 @@ def with_rows(work: Callable[[Settings, Database], Coroutine[object, object, T]]
             return await work(ready, database)
 
     return run(main())
+
+
+def in_transaction(work: Callable[[Tx], Awaitable[T]]) -> T:
+    """Run `work` in one transaction on an open database."""
+
+    async def main(_settings: Settings, database: Database) -> T:
+        async with database.transaction() as tx:
+            return await work(tx)
+
+    return with_rows(main)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who says they act, and the password they say it with."""
+
+    login: str
+    password: str = field(repr=False)
+
+
+def ask_who(login: str) -> Credentials:
+    """The password of a user, and the login where it was not given: from the terminal, else from standard input.
+
+    Without a terminal the first line of standard input is the password.
+    """
+    if sys.stdin.isatty():
+        name = login or typer.prompt("Login", err=True)
+        return Credentials(login=name, password=typer.prompt("Password", hide_input=True, err=True))
+    if not login:
+        complain("a user has to do this: say who with --as LOGIN, and give the password on standard input")
+        raise typer.Exit(WRONG_USAGE)
+    return Credentials(login=login, password=_read_password("Give it on the first line, or use a terminal"))
+
+
+async def find_actor(database: Database, given: Credentials) -> Person:
+    """The user who acts; `InputError` is the same for a wrong password as for an unknown login.
+
+    `Forbidden` for a role that only looks.
+    """
+    user = await find_person(database, login=given.login, password=given.password)
+    if user is None:
+        raise InputError("--as", "login or password is wrong")
+    found = Person(name=user.login, user_id=user.id, role=Role(user.role))
+    if not found.may(ACTING):
+        raise Forbidden(f"{user.login} is {user.role}: that role only looks")
+    return found
 
 
 def ask_new_password() -> str:

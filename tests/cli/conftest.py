@@ -20,6 +20,7 @@ from notifier.settings import starter_dir
 from notifier.store.database import Database
 
 SECRET = "test-secret-key-test-secret-key-test"
+PASSWORD = "a long enough password"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ def applied(run_on_servers: Run, bank: Path) -> Run:
     said = run_on_servers("apply", str(bank), "--yes")
     assert said.code == 0, said.err
     return run_on_servers
+
+
+@pytest.fixture
+def two_users(run_on_servers: Run) -> None:
+    """An author and an approver with `PASSWORD`: lin and chen."""
+    for login, role in (("lin", "author"), ("chen", "approver")):
+        assert run_on_servers("user", "add", login, "--role", role, given=f"{PASSWORD}\n").code == 0
 
 
 @pytest.fixture

@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run, Said
 
 _ALERT = ("branch-closure-alert", "--example")
 
 
 @pytest.fixture
-def ready(applied: Run, contacts_file: Path) -> Run:
-    """Definitions and two contacts in use."""
+def ready(applied: Run, contacts_file: Path, two_users: None) -> Run:
+    """Definitions, two contacts and two users in use."""
     assert applied("contacts", "import", str(contacts_file), "--map", "手机=phone", "--list", "visitors").code == 0
     return applied
+
+
+def launch(run: Run, *arguments: str) -> Said:
+    """Lin launches."""
+    return run("campaign", "launch", *arguments, "--as", "lin", given=f"{PASSWORD}\n")
 
 
 def test_an_import_accounts_for_every_row(applied: Run, contacts_file: Path, tmp_path: Path) -> None:
@@ -88,15 +93,18 @@ def test_a_forecast_names_the_input_the_audience_needs(ready: Run) -> None:
 
 
 def test_a_launch_asks_first_and_says_whom_it_reaches(ready: Run) -> None:
-    said = ready("campaign", "launch", *_ALERT)
+    said = launch(ready, *_ALERT)
     assert said.code == 2
     assert "contacts meant" in said.out
     assert ready("campaign", "status", "--json").json == []
 
 
 def test_a_run_is_launched_stopped_resumed_and_cancelled(ready: Run) -> None:
-    run = str(ready("campaign", "launch", *_ALERT, "--yes", "--json").json["run"])
-    assert ready("campaign", "status", run, "--json").json["state"] == "scheduled"
+    run = str(launch(ready, *_ALERT, "--yes", "--json").json["run"])
+    assert ready("campaign", "status", run, "--json").json["state"] == "submitted"
+    digest = ready("campaign", "release", run, "--look", "--json").json["hash"]
+    said = ready("campaign", "release", run, "--as", "chen", "--hash", digest, "--yes", given=f"{PASSWORD}\n")
+    assert (said.code, "is scheduled" in said.out) == (0, True)
     for act, state in (("stop", "stopped"), ("resume", "scheduled"), ("stop", "stopped")):
         assert ready("campaign", act, run).code == 0
         assert ready("campaign", "status", run, "--json").json["state"] == state
@@ -112,12 +120,12 @@ def test_a_run_is_launched_stopped_resumed_and_cancelled(ready: Run) -> None:
 def test_inputs_come_from_a_file_and_are_checked(ready: Run, tmp_path: Path) -> None:
     path = tmp_path / "week.yaml"
     path.write_text("until_date: someday\n")
-    said = ready("campaign", "launch", "measures-notice", "--example", "--inputs", str(path), "--yes")
+    said = launch(ready, "measures-notice", "--example", "--inputs", str(path), "--yes")
     assert said.code == 2
     assert "until_date: must be a date" in said.err
     path.write_text("until_date: 2030-03-20\n")
-    launched = ready(
-        "campaign", "launch", "measures-notice", "--example", "--inputs", str(path), "--at", "2030-03-16T09:00", "--yes",
+    launched = launch(
+        ready, "measures-notice", "--example", "--inputs", str(path), "--at", "2030-03-16T09:00", "--yes",
         "--json", "--list", "visitors",
     )  # fmt: skip
     assert launched.json["nominal_at"] == "2030-03-16T01:00:00+00:00"
@@ -127,14 +135,14 @@ def test_inputs_come_from_a_file_and_are_checked(ready: Run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("at", "word"), [("soon", "is no time"), ("2030-03-16", "no time of day")])
 def test_a_time_that_is_none_is_refused(ready: Run, at: str, word: str) -> None:
-    said = ready("campaign", "launch", *_ALERT, "--at", at, "--yes")
+    said = launch(ready, *_ALERT, "--at", at, "--yes")
     assert said.code == 2
     assert word in said.err
 
 
 def test_only_a_waiting_run_takes_inputs(ready: Run) -> None:
-    run = str(ready("campaign", "launch", *_ALERT, "--yes", "--json").json["run"])
-    said = ready("campaign", "fill", run, "-i", "branch=all")
+    run = str(launch(ready, *_ALERT, "--yes", "--json").json["run"])
+    said = ready("campaign", "fill", run, "-i", "branch=all", "--as", "lin", given=f"{PASSWORD}\n")
     assert said.code == 1
     assert "does not wait for inputs" in said.err
 

@@ -1,5 +1,6 @@
 """Users and API keys as lists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from notifier.store.database import Tx
 class UserLine:
     """Somebody who may log in, or no longer may."""
 
+    id: int
     login: str
     name: str
     role: str
@@ -41,7 +43,7 @@ async def list_users(tx: Tx, team_id: int) -> list[UserLine]:
     """The team's users in the order they came."""
     rows = await tx.fetch(
         """
-        SELECT u.login, u.name, u.role, u.locale, u.email, u.phone, u.disabled_at IS NOT NULL AS is_disabled,
+        SELECT u.id, u.login, u.name, u.role, u.locale, u.email, u.phone, u.disabled_at IS NOT NULL AS is_disabled,
             u.created_at,
             (SELECT max(s.seen_at) FROM notifier.sessions s WHERE s.user_id = u.id AND s.expires_at > now()) AS seen_at
         FROM notifier.users u WHERE u.team_id = $1 ORDER BY u.id
@@ -62,3 +64,13 @@ async def list_api_keys(tx: Tx, team_id: int) -> list[KeyLine]:
         team_id,
     )
     return [KeyLine(**{**dict(row), "scopes": tuple(row["scopes"])}) for row in rows]
+
+
+async def names_of(tx: Tx, team_id: int, user_ids: Sequence[int]) -> list[str]:
+    """What these users are called, with their logins, in the order they came."""
+    rows = await tx.fetch(
+        "SELECT name, login FROM notifier.users WHERE team_id = $1 AND id = ANY($2::bigint[]) ORDER BY id",
+        team_id,
+        list(user_ids),
+    )
+    return [f"{row['name']} ({row['login']})" for row in rows]
