@@ -51,7 +51,13 @@ async def launch(request: Request, key: Sender, body: LaunchIn) -> Response:
     """202: the run stands in the database. Wants an `Idempotency-Key`."""
 
     async def work(tx: Tx) -> RunOut:
-        draft = Draft(campaign_key=body.campaign, inputs=body.inputs, at=body.at, audience_list=body.audience_list)
+        draft = Draft(
+            campaign_key=body.campaign,
+            inputs=body.inputs,
+            at=body.at,
+            audience_list=body.audience_list,
+            drill=body.drill,
+        )
         run = await launch_campaign(tx, team_id=key.team_id, draft=draft, by=person(key))
         return RunOut(**_facts(await get_run_line(tx, key.team_id, run.id)))
 

@@ -102,6 +102,7 @@ class LaunchIn(Shape):
     inputs: dict[Text, Json] = Field(default_factory=dict, max_length=_MANY)
     at: Moment | None = Field(None, description="when it starts; null = now")
     audience_list: Text = Field("", max_length=100, description="only contacts of this imported list")
+    drill: bool = Field(False, description="an exercise: stamped as one, for staff alone, nothing is posted")
 
 
 class RunOut(Shape):
