@@ -210,7 +210,8 @@ def _tell_value(value: Value, t: Words, say: Callable[[Localized], str]) -> str:
             return t.moment(value)
         case int():
             return t.number(value)
-    return t(value)
+    told = t(value)
+    return told if told != value else t.problem(value)
 
 
 def tell_inputs(
