@@ -1,18 +1,16 @@
 """The difference between a folder and what is stored, as lines a person can read."""
 
 import difflib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from notifier.domain.errors import DefinitionErrors
 from notifier.domain.spec import Kind, from_spec, to_yaml_shape
 from notifier.domain.template import Template
 from notifier.planning.apply import Change, apply_definitions
 from notifier.planning.definitions.folder import Definitions
+from notifier.planning.definitions.yaml_file import write_yaml
 from notifier.store import definitions as stored
 from notifier.store.database import Database
 
@@ -61,16 +59,6 @@ def spec_texts(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
     try:
         definition = from_spec(Kind(kind), spec)
     except DefinitionErrors:
-        return {"": _as_yaml(spec)}  # kept by an older version in a form that is no longer read
+        return {"": write_yaml(spec)}  # kept by an older version in a form that is no longer read
     files = dict(definition.files) if isinstance(definition, Template) else {}
-    return {"": _as_yaml(to_yaml_shape(definition)), **files}
-
-
-def _as_yaml(shape: Mapping[str, Any]) -> str:
-    out = io.StringIO()
-    yaml = YAML(pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 110
-    yaml.representer.ignore_aliases = lambda _: True
-    yaml.dump(dict(shape), out)
-    return out.getvalue()
+    return {"": write_yaml(to_yaml_shape(definition)), **files}

@@ -19,7 +19,22 @@ def read_reader(reader_id: int, bank: Bank, *, name: str, email: str, phone: str
     return ProofReader(
         id=reader_id,
         name=called,
-        email=read_email(email) if email else "",
-        phone=read_phone(phone, bank.region) if phone else "",
+        email=_read_email(email) if email else "",
+        phone=_read_phone(phone, bank.region) if phone else "",
         locale=locale,
     )
+
+
+def _read_email(text: str) -> str:
+    try:
+        return read_email(text)
+    except InputError:
+        raise InputError("email", "is no e-mail address", "Write one such as anna@example.com") from None
+
+
+def _read_phone(text: str, region: str) -> str:
+    try:
+        return read_phone(text, region)
+    except InputError:
+        remedy = "Write it with its country code, such as +86 138 0013 8000"
+        raise InputError("phone", "is no telephone number", remedy) from None

@@ -156,7 +156,7 @@ def test_numbers_are_numbers_and_long_digits_stay_text() -> None:
 def test_more_conditions_than_anybody_reads_are_refused() -> None:
     fields = [(f"g0.r{number}.what", "list") for number in range(101)]
     with pytest.raises(InputError, match="100 conditions"):
-        read_builder(FormData(fields))
+        read_builder(FormData(dict(fields)))
     rows = tuple(Row(what="list", value="a") for _ in range(101))
     with pytest.raises(InputError, match="100 conditions"):
         tell_rule(Builder(groups=(Group(rows=rows),)))

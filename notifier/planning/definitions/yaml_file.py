@@ -1,7 +1,8 @@
-"""Reads YAML 1.2 into plain data with the place of every value."""
+"""Reads YAML 1.2 into plain data with the place of every value, and writes it."""
 
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -67,6 +68,17 @@ def parse_yaml(text: str, shown: str) -> Source:
     except RecursionError:
         source.add((), "is nested too deeply", "Close the brackets that are open")
     return source
+
+
+def write_yaml(shape: Mapping[str, object]) -> str:
+    """Plain data as YAML that reads back as the same; keys in their order, lines of at most 110 characters."""
+    out = io.StringIO()
+    yaml = YAML(pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 110
+    yaml.representer.ignore_aliases = lambda _: True
+    yaml.dump(dict(shape), out)
+    return out.getvalue()
 
 
 def _compose(source: Source, text: str) -> Node | None:

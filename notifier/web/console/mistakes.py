@@ -1,6 +1,7 @@
-"""What is wrong with a form: the status of the answer and the field that is marked."""
+"""What is wrong with a form: the status of the answer, the field that is marked, and the words beside it."""
 
-from notifier.domain.errors import Conflict, InputError
+from notifier.domain.errors import Conflict, InputError, NotifierError
+from notifier.web.console.words import Words
 
 Problem = InputError | Conflict
 
@@ -17,3 +18,10 @@ def field_of(problem: Problem | None) -> str:
     if problem is None:
         return ""
     return problem.field if isinstance(problem, InputError) else "conflict"
+
+
+def say_problem(problem: NotifierError | None, t: Words) -> str:
+    """What is wrong and what to do, in the reader's language; without the name of a field nobody sees."""
+    if not isinstance(problem, InputError):
+        return t(str(problem)) if problem else ""
+    return t(". ").join(t(part) for part in (problem.problem, problem.remedy) if part)

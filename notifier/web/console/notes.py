@@ -22,6 +22,7 @@ from notifier.store.runs import get_run
 from notifier.store.views.runs import get_run_line
 from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.catalogue import Catalogue
+from notifier.web.console.mistakes import say_problem
 from notifier.web.console.show import Page, open_page
 from notifier.web.proofreading import read_reader
 from notifier.web.values import Id, Text
@@ -169,7 +170,7 @@ async def _readers_page(
         422 if isinstance(problem, InputError) else 409 if problem else 200,
         readers=await store.list_proof_readers(page.tx, page.team_id),
         typed=typed or {},
-        problem=problem,
+        problem=say_problem(problem, page.words),
         problem_field=problem.field if isinstance(problem, InputError) else "name",
     )
 
