@@ -13,7 +13,6 @@ from notifier.planning.catalogue import CampaignVersion, pin
 from notifier.planning.draft import run_purpose
 from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.planning.preview import StepMaterial, channels_of, preview_message
-from notifier.rendering.stamp import stamp_exercise
 from notifier.store.database import Tx
 from notifier.store.runs import Run
 
@@ -76,9 +75,10 @@ async def _read_steps(
             purpose=version.campaign.purpose_of(step) or purpose,
             topic=version.campaign.topic_of(step),
             inputs=inputs,
+            drill=drill,
         )
         found += [
-            _say(material, channel, locale, drill=drill)
+            _say(material, channel, locale)
             for channel in channels_of(step)
             for locale in version.bank.locales
             if material.locale_for(channel, locale) == locale
@@ -86,14 +86,12 @@ async def _read_steps(
     return found
 
 
-def _say(material: StepMaterial, channel: Channel, locale: str, *, drill: bool) -> Said:
+def _say(material: StepMaterial, channel: Channel, locale: str) -> Said:
     step = material.step.name
     try:
         content = preview_message(material, channel, locale, contact=None)
     except RenderError as error:
         return Said(step=step, channel=channel, locale=locale, content=None, problem=str(error))
-    if drill:
-        content = stamp_exercise(content, locale)
     return Said(step=step, channel=channel, locale=locale, content=content)
 
 
