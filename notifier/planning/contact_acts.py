@@ -8,6 +8,7 @@ from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, Contact, ContactKind
 from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.person import Person
+from notifier.planning.contact_import.columns import is_attribute_name
 from notifier.planning.contact_import.values import (
     clean_cell,
     read_attribute,
@@ -117,16 +118,19 @@ def read_edited(before: Contact, edited: Edited, region: str) -> Contact:
         zone=read_zone(edited.zone.strip()),
         email=read_email(email) if email else "",
         phone=read_phone(phone, region) if phone else "",
-        attributes=_read_attributes(edited.attributes),
+        attributes=_read_attributes(edited.attributes, known=frozenset(before.attributes)),
         consents=(),
     )
 
 
-def _read_attributes(given: Mapping[str, str]) -> dict[str, AttributeValue]:
+def _read_attributes(given: Mapping[str, str], *, known: frozenset[str]) -> dict[str, AttributeValue]:
     if len(given) > _ATTRIBUTES:
         raise InputError("attributes", f"more than {_ATTRIBUTES}", "Remove some.")
     found = {}
     for name, text in given.items():
+        if name not in known and not is_attribute_name(name):
+            remedy = "Use up to 60 letters, digits, spaces, dots, dashes and underscores."
+            raise InputError("attributes", "this cannot be the name of an attribute", remedy)
         try:
             found[name] = read_attribute(text)
         except InputError as error:

@@ -76,6 +76,12 @@ async def get_contact_by_id(tx: Tx, team_id: int, contact_id: int) -> StoredCont
     return _read_contact(row) if row else None
 
 
+async def get_contacts(tx: Tx, team_id: int, contact_ids: Sequence[int]) -> list[StoredContact]:
+    """Those of these contacts that the team has, ordered by id."""
+    where = "WHERE c.team_id = $1 AND c.id = ANY ($2::bigint[]) ORDER BY c.id"
+    return [_read_contact(row) for row in await tx.fetch(_SELECT + where, team_id, list(contact_ids))]
+
+
 async def lock_contact(tx: Tx, team_id: int, contact_id: int) -> StoredContact | None:
     """The same, locked until the transaction ends."""
     await tx.execute("SELECT FROM notifier.contacts WHERE team_id = $1 AND id = $2 FOR UPDATE", team_id, contact_id)

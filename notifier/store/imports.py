@@ -120,6 +120,16 @@ async def get_sample(tx: Tx, import_id: int) -> Mapping[str, Any] | None:
 # ── what people decide ────────────────────────────────────────────────────────────────────────────
 
 
+async def keep_options(tx: Tx, team_id: int, import_id: int, options: Mapping[str, Any]) -> None:
+    """What was chosen so far; nothing once it is begun."""
+    await tx.execute(
+        "UPDATE notifier.imports SET options = $3 WHERE team_id = $1 AND id = $2 AND state = 'uploaded'",
+        team_id,
+        import_id,
+        options,
+    )
+
+
 async def queue_import(tx: Tx, team_id: int, import_id: int, options: Mapping[str, Any]) -> bool:
     """Let a worker read it with these options; False where it was begun or given up before."""
     moved = await tx.fetchval(

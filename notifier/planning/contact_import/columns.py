@@ -154,12 +154,17 @@ def _by_shape(title: str) -> str:
 
 def _attribute_name(target: str, title: str) -> str:
     name = target.removeprefix("attributes.")
-    if not _ATTRIBUTE.fullmatch(name):
+    if not is_attribute_name(name):
         remedy = (
             "Use up to 60 letters, digits, spaces, dots, dashes and underscores, or map the column to another name."
         )
         raise InputError(title[:60], "cannot be the name of an attribute", remedy)
     return name
+
+
+def is_attribute_name(name: str) -> bool:
+    """Whether an attribute may be called so."""
+    return _ATTRIBUTE.fullmatch(name) is not None
 
 
 def _claim(taken: dict[str, int], name: str, index: int, titles: Sequence[str]) -> None:

@@ -80,6 +80,12 @@ async def _sample(tx: Tx, line: ImportLine) -> Sample:
     return unpack_sample(packed)
 
 
+async def save_options(tx: Tx, line: ImportLine, options: ImportOptions, *, is_demo: bool) -> None:
+    """Keep what somebody chose for the preview; `InputError` where it cannot be, whatever the file."""
+    _check_options(options, is_demo=is_demo)
+    await imports.keep_options(tx, line.team_id, line.id, pack_options(options))
+
+
 async def start_import(tx: Tx, line: ImportLine, options: ImportOptions, *, by: Person, is_demo: bool) -> None:
     """Let a worker read the file; once only. `InputError` where the options do not fit it. Ring `imports` afterwards."""
     if line.state is not ImportState.UPLOADED:

@@ -1,22 +1,25 @@
-"""Contacts over the API: list, get, put."""
+"""Contacts over the API: find, get, put."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentRecord, Contact, ContactKind
 from notifier.domain.errors import NotFound
 from notifier.domain.keys import Keys
 from notifier.planning.contact_import.values import read_email, read_locale, read_phone, read_zone
+from notifier.planning.contact_search import LONGEST, search_contacts
 from notifier.store import contacts as store
 from notifier.store.access import add_audit
 from notifier.store.contacts import StoredContact
 from notifier.store.database import Database
+from notifier.store.views.contacts import Wanted
 from notifier.web.api.keyed import Reader, Writer, actor
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import ConsentShape, ContactIn, ContactOut
 from notifier.web.catalogue import Catalogue
+from notifier.web.values import Text
 
 router = APIRouter(prefix="/contacts", tags=["contacts"])
 ExternalId = Annotated[
@@ -24,17 +27,36 @@ ExternalId = Annotated[
 ]
 
 
-@router.get("", summary="List contacts")
-async def list_contacts(
-    request: Request, key: Reader, kind: ContactKind | None = None, cursor: Cursor = "", limit: Limit = 50
+_SEARCH = "an id, an e-mail address or a number exactly; where there is none, a part of a name"
+
+
+@router.get("", summary="List contacts, or search for some")
+async def list_contacts(  # noqa: PLR0913, PLR0917 - one for each filter
+    request: Request,
+    key: Reader,
+    search: Annotated[Text, Query(max_length=LONGEST, description=_SEARCH)] = "",
+    kind: ContactKind | None = None,
+    locale: Annotated[Text, Query(max_length=35)] = "",
+    list_key: Annotated[Text, Query(max_length=100, description="only who is on this list")] = "",
+    has: Annotated[Literal["", "email", "sms"], Query(description="only who has an address there")] = "",
+    suppressed: Annotated[bool, Query(description="only who has a blocked address")] = False,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> Listed[ContactOut]:
     """In the order they were added."""
     database: Database = request.app.state.database
+    catalogue: Catalogue = request.app.state.catalogue
+    keys: Keys = request.app.state.keys
+    wanted = Wanted(kind=kind, locale=locale, list_key=list_key, channel=has, is_suppressed=suppressed)
+    after = read_cursor(cursor) or 0
     async with database.transaction() as tx:
-        after = read_cursor(cursor) or 0
-        found = await store.list_contacts(tx, key.team_id, after_id=after, limit=limit + 1, kind=kind)
-    more = write_cursor(found[limit - 1].id) if len(found) > limit else None
-    return Listed(items=[_tell(one) for one in found[:limit]], next_cursor=more)
+        bank = await catalogue.bank(tx, key.team_id)
+        lines = await search_contacts(
+            tx, key.team_id, search, wanted, region=bank.region, key=keys.addresses, after=after, limit=limit + 1
+        )
+        found = await store.get_contacts(tx, key.team_id, [line.id for line in lines[:limit]])
+    more = write_cursor(lines[limit - 1].id) if len(lines) > limit else None
+    return Listed(items=[tell_contact(one) for one in found], next_cursor=more)
 
 
 @router.get("/{external_id}", summary="Get a contact with its consents")
@@ -46,7 +68,7 @@ async def get_contact(request: Request, key: Reader, external_id: ExternalId) ->
         if found is None:
             raise NotFound(f"there is no contact {external_id!r}")
         ledger = await store.list_consents(tx, found.id)
-    return _tell(found).model_copy(update={"consents": [_tell_consent(record) for record in ledger]})
+    return tell_contact(found).model_copy(update={"consents": [tell_consent(record) for record in ledger]})
 
 
 @router.put("/{external_id}", summary="Add a contact, or make it exactly this")
@@ -67,7 +89,7 @@ async def put_contact(
         found = await store.get_contact(tx, key.team_id, external_id)
     assert found is not None
     response.status_code = 200 if before else 201
-    return _tell(found)
+    return tell_contact(found)
 
 
 def _read(external_id: str, body: ContactIn, region: str) -> Contact:
@@ -94,7 +116,8 @@ def _read(external_id: str, body: ContactIn, region: str) -> Contact:
     )
 
 
-def _tell(stored: StoredContact) -> ContactOut:
+def tell_contact(stored: StoredContact) -> ContactOut:
+    """Without its consents."""
     contact = stored.contact
     return ContactOut(
         external_id=contact.external_id,
@@ -111,7 +134,8 @@ def _tell(stored: StoredContact) -> ContactOut:
     )
 
 
-def _tell_consent(record: ConsentRecord) -> ConsentShape:
+def tell_consent(record: ConsentRecord) -> ConsentShape:
+    """One act."""
     return ConsentShape(
         channel=record.channel.value,
         topic=record.topic,
