@@ -2,8 +2,46 @@
 
 from fastapi import APIRouter
 
-from notifier.web.api import calendar, campaigns, contacts, messages, posts, run_acts, runs, surveys
+from notifier.web.api import (
+    calendar,
+    campaigns,
+    contact_lists,
+    contact_story,
+    contacts,
+    emergency,
+    imports,
+    messages,
+    notes,
+    people,
+    posts,
+    releases,
+    run_acts,
+    runs,
+    sandbox,
+    segments,
+    surveys,
+    templates,
+)
 
 router = APIRouter(prefix="/api/v1")
-for room in (calendar, contacts, campaigns, runs, run_acts, messages, posts, surveys):
+for room in (
+    calendar,
+    contacts,
+    contact_story,
+    contact_lists,
+    imports,
+    campaigns,
+    runs,
+    releases,
+    run_acts,
+    emergency,
+    messages,
+    posts,
+    notes,
+    templates,
+    surveys,
+    segments,
+    sandbox,
+    people,
+):
     router.include_router(room.router)

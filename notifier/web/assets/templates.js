@@ -4,7 +4,7 @@
   const form = document.getElementById("editor");
   if (!form) return;
   const LINE = 20;
-  const areas = [...form.querySelectorAll("textarea.code")];
+  const areas = [...form.querySelectorAll("textarea.source")];
   const panels = new Map();
   let last = areas.find((area) => area.offsetParent) || areas[0];
   let isDirty = false;
@@ -117,7 +117,7 @@
     }
     const insert = event.target.closest("[data-insert]");
     if (insert && last && !last.readOnly) {
-      if (!last.offsetParent && last.classList.contains("code")) last = areas.find((area) => area.offsetParent) || last;
+      if (!last.offsetParent && last.classList.contains("source")) last = areas.find((area) => area.offsetParent) || last;
       last.focus();
       last.setRangeText(insert.dataset.insert, last.selectionStart, last.selectionEnd, "end");
       last.dispatchEvent(new Event("input", { bubbles: true }));
@@ -147,6 +147,18 @@
       }
     }
   });
+
+  // How it is looked at needs no new look: the width is a style, the screen another address of the same mail.
+  for (const choice of form.querySelectorAll("input[name=width], input[name=scheme]")) {
+    choice.addEventListener("input", (event) => event.stopPropagation());
+    choice.addEventListener("change", (event) => { event.stopPropagation(); dress(); });
+  }
+  function dress() {
+    const frame = document.getElementById("mail-frame");
+    const scheme = form.querySelector("input[name=scheme]:checked").value;
+    if (!frame || frame.src.endsWith(`=${scheme}`)) return;
+    frame.contentWindow.location.replace(frame.src.replace(/=\w+$/, `=${scheme}`));
+  }
 
   for (const field of form.querySelectorAll("[data-field]")) field.addEventListener("focus", () => { last = field; });
   form.addEventListener("input", (event) => { if (event.target.matches("textarea, [data-field]")) isDirty = true; });

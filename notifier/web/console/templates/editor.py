@@ -99,8 +99,8 @@ async def editor_page(
     campaigns = [campaign for _, campaign in await page.catalogue.campaigns(page.tx, page.team_id)]
     runs = await list_open_runs_with(page.tx, page.team_id, definition.key)
     lines = await list_newest_lines(page.tx, page.team_id, "template")
-    names = list(form.draft.files)
-    locale = form.open.split(".")[1] if form.open.count(".") > 1 else page.bank.default_locale
+    names = sorted(form.draft.files, key=lambda name: _order(name, page.bank.locales))
+    locale = page.locale if page.locale in page.bank.locales else page.bank.default_locale
     return page.show(
         "template.html",
         status,
@@ -113,7 +113,7 @@ async def editor_page(
         opened=form.open if form.open in {*names, "template.yaml"} else next(iter(names), "template.yaml"),
         missing=missing_files(form.draft.files, page.bank.locales),
         layouts=layouts_of(template),
-        known=known_variables(template, page.bank, locale if locale in page.bank.locales else page.bank.default_locale),
+        known=known_variables(template, page.bank, locale),
         used=campaigns_using(campaigns).get(definition.key, []),
         titles={campaign.key: page.say(campaign.title) for campaign in campaigns},
         older_runs=[run for run in runs if run.version != definition.version],
@@ -123,6 +123,15 @@ async def editor_page(
         preview=preview,
         longest_subject=MAX_SUBJECT_CHARACTERS,
     )
+
+
+def _order(name: str, locales: Sequence[str]) -> tuple[int, int, str]:
+    """E-mails first, then the other channels, then parts; the bank's first language first, HTML before text."""
+    first, _, rest = name.partition(".")
+    channels = [channel.value for channel in Channel]
+    rank = channels.index(first) if first in channels else len(channels)
+    locale = rest.partition(".")[0]
+    return rank, locales.index(locale) if locale in locales else len(locales), name
 
 
 async def _samples(page: Page, template: Template) -> list[LocaleSamples]:
