@@ -59,7 +59,7 @@ Writer = Annotated[ApiKey, Depends(_with_scope("write"))]
 Sender = Annotated[ApiKey, Depends(_with_scope("send"))]
 Releaser = Annotated[ApiKey, Depends(_with_scope("release"))]
 AuditReader = Annotated[ApiKey, Depends(_of_role("read", AUDITING))]
-AdminReader = Annotated[ApiKey, Depends(_of_role("read", ADMINISTERING))]
+AdminReader = Annotated[ApiKey, Depends(_of_role("read", ADMINISTERING | {Role.AUDITOR}))]
 AdminWriter = Annotated[ApiKey, Depends(_of_role("write", ADMINISTERING))]
 
 
