@@ -16,7 +16,7 @@ from notifier.web.api.shapes import LaunchIn, RunDetail, RunOut, TallyOut
 from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/runs", tags=["runs"])
-RunState = Literal["", "waiting", "scheduled", "running", "stopped", "ended", "cancelled"]
+RunState = Literal["", "draft", "waiting", "submitted", "scheduled", "running", "stopped", "ended", "cancelled"]
 
 
 @router.get("", summary="List runs")
@@ -48,7 +48,10 @@ async def get_one(request: Request, key: Reader, run_id: Id) -> RunDetail:
 
 @router.post("", status_code=202, summary="Launch a campaign", response_model=RunOut)
 async def launch(request: Request, key: Sender, body: LaunchIn) -> Response:
-    """202: the run stands in the database. Wants an `Idempotency-Key`."""
+    """202: the run stands in the database, submitted where another person has to release it first.
+
+    Wants an `Idempotency-Key`.
+    """
 
     async def work(tx: Tx) -> RunOut:
         draft = Draft(
@@ -56,6 +59,7 @@ async def launch(request: Request, key: Sender, body: LaunchIn) -> Response:
             inputs=body.inputs,
             at=body.at,
             audience_list=body.audience_list,
+            segment=body.segment,
             drill=body.drill,
         )
         run = await launch_campaign(tx, team_id=key.team_id, draft=draft, by=person(key))

@@ -100,8 +100,9 @@ class LaunchIn(Shape):
 
     campaign: Text = Field(min_length=1, max_length=100)
     inputs: dict[Text, Json] = Field(default_factory=dict, max_length=_MANY)
-    at: Moment | None = Field(None, description="when it starts; null = now")
+    at: Moment | None = Field(None, description="when it starts; null = as soon as it is released")
     audience_list: Text = Field("", max_length=100, description="only contacts of this imported list")
+    segment: Text = Field("", max_length=100, description="only contacts of this segment")
     drill: bool = Field(False, description="an exercise: stamped as one, for staff alone, nothing is posted")
 
 
