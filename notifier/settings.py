@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         default=10, ge=2, le=200, description="connections one process opens to PostgreSQL at most"
     )
+    import_max_mb: int = Field(
+        default=200, ge=1, le=2000, description="largest file of contacts the console and the API take, in MB"
+    )
     recurring: bool = Field(
         default=True, description="let scheduled campaigns make their runs; off on a standby installation"
     )

@@ -12,6 +12,7 @@ from notifier.delivery.compose import Composer
 from notifier.delivery.materials import Library
 from notifier.domain.errors import NotFound, ServiceError
 from notifier.domain.keys import derive_keys
+from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.attempts import Attempts
@@ -25,6 +26,7 @@ from notifier.web.errors import LastResort, add_error_handlers
 from notifier.web.hooks import router as hooks
 from notifier.web.public.router import router as public
 from notifier.web.security import BodyCap, SecurityHeaders, serve_asset
+from notifier.web.uploads import FORM_BYTES
 
 _API_WORDS = """Send a campaign, or one message of it, and read what became of each message and what people answered.
 
@@ -71,7 +73,9 @@ def _bare_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(BodyCap, limit_bytes=_LONGEST_BODY, by_path=_LONGEST_FORM)
+    longest_file = settings.import_max_mb * 2**20 + FORM_BYTES
+    by_path = {**_LONGEST_FORM, "/contacts/import": longest_file, "/api/v1/imports": longest_file}
+    app.add_middleware(BodyCap, limit_bytes=_LONGEST_BODY, by_path=by_path)
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, is_https=settings.public_url.startswith("https://"))
     add_error_handlers(app)
@@ -92,6 +96,7 @@ def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Be
     app.state.attempts = Attempts(bell.redis)
     app.state.catalogue = Catalogue()
     app.state.streams = Streams()
+    app.state.emergency = EmergencyDesk()
     app.state.library = Library(database)
     app.state.composer = Composer(settings.public_url, app.state.keys.links)
 

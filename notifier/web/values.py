@@ -10,7 +10,8 @@ BIGGEST = 2**63 - 1
 _DEEPEST = 8
 
 
-def _check_text(text: str) -> str:
+def check_text(text: str) -> str:
+    """The text; `ValueError` where PostgreSQL could not keep it."""
     if "\x00" in text:
         raise ValueError("contains a NUL character")
     if any("\ud800" <= char <= "\udfff" for char in text):
@@ -23,7 +24,7 @@ def check_json(value: Any, depth: int = 0) -> Any:
         raise ValueError(f"is nested deeper than {_DEEPEST}")
     match value:
         case str():
-            _check_text(value)
+            check_text(value)
         case float() if not math.isfinite(value):
             raise ValueError("is no number JSON knows")
         case int() if not -BIGGEST <= value <= BIGGEST:
@@ -48,7 +49,7 @@ def _check_moment(moment: datetime) -> datetime:
 Id = Annotated[int, Field(ge=0, le=BIGGEST)]
 """A number of ours."""
 
-Text = Annotated[str, AfterValidator(_check_text)]
+Text = Annotated[str, AfterValidator(check_text)]
 """Characters PostgreSQL can keep."""
 
 Json = Annotated[Any, AfterValidator(check_json)]

@@ -124,7 +124,7 @@ CREATE TABLE notifier.import_parts (
 -- ── contacts are looked for by name: pairs of neighbouring letters, for Chinese has no spaces ────
 -- A space stands before the name, so that one letter finds the words that begin with it.
 CREATE FUNCTION notifier.bigrams(name text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT string_to_array(regexp_replace(' ' || lower(name), '(..)', E'\\1\n', 'g')
+    SELECT string_to_array(regexp_replace(' ' || lower(name), '(..)', E'\\1\n', 'g') || E'\n'
         || regexp_replace(lower(name), '(..)', E'\\1\n', 'g'), E'\n')
 $$;
 CREATE INDEX contacts_name ON notifier.contacts USING gin (notifier.bigrams(name));
