@@ -15,6 +15,7 @@ from notifier.delivery.settle import RECONCILE_FOR
 from notifier.demo.customers import LIVE_PACE, STORY_PACE, TRUE_SATISFACTION, Customers
 from notifier.demo.guard import mark_prepared, refuse_foreign_data, refuse_unsafe_settings
 from notifier.demo.options import DemoOptions
+from notifier.demo.posts import publish_posts
 from notifier.demo.prepare import prepare, read_definitions
 from notifier.demo.story import at_once, by_calendar, launch_story, release_submitted
 from notifier.demo.summary import Summary, show_summary, summarize
@@ -95,6 +96,8 @@ async def _play_out(database: Database, bell: Bell, customers: Customers, tell: 
         async with database.transaction() as tx:
             await release_submitted(tx)
         await _until_idle(database, customers, tell)
+        async with database.transaction() as tx:
+            await publish_posts(tx)
         moment = await _next_moment(database, customers)
         if moment is None:
             return

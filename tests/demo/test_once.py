@@ -40,6 +40,10 @@ def test_every_planned_message_is_accounted_for(once: subprocess.CompletedProces
     assert told["planned"] == sum(sum(states.values()) for states in told["messages"].values()) > 400
 
 
+def test_every_post_by_hand_was_published(once: subprocess.CompletedProcess[str]) -> None:
+    assert set(json.loads(once.stdout)["messages"]["social"]) == {"accepted"}
+
+
 def test_the_score_is_marked_as_simulated(once: subprocess.CompletedProcess[str]) -> None:
     told = json.loads(once.stdout)
     score = told["csat"]

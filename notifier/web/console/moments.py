@@ -25,7 +25,7 @@ def tell_wait(wait: Wait, t: Words) -> str:
     """Until when the queue of a run waits, and why."""
     until, latest = t.moment(wait.until), t.moment(wait.latest)
     if wait.is_local and wait.wall is not None:
-        return t("waits until %(at)s, local time of each contact", at=t.wall(wait.wall))
+        return t("the rest goes at %(at)s, local time of each contact", at=t.wall(wait.wall))
     if wait.reason == _QUIET_HOURS and until == latest:
         return t("waits until %(at)s: quiet hours", at=until)
     if wait.reason == _QUIET_HOURS:

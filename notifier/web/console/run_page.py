@@ -33,6 +33,7 @@ from notifier.web.console.campaigns import flatten_inputs
 from notifier.web.console.causes import CauseLine, group_causes
 from notifier.web.console.moments import tell_due, tell_start, tell_wait
 from notifier.web.console.names import read_names
+from notifier.web.console.sentences import tell_step
 from notifier.web.console.show import Page
 
 _PAGE = 25
@@ -99,6 +100,8 @@ async def run_page(
     """The page of a run; `typed` and `problem` come from a form that was wrong."""
     run = await get_run_line(page.tx, page.team_id, run_id)
     campaign = await page.catalogue.campaign_version(page.tx, run.campaign_id)
+    titles = {account.key: account.title for account in await page.catalogue.accounts(page.tx, page.team_id)}
+    steps = await list_steps(page.tx, run_id)
     return page.show(
         "run.html",
         422 if isinstance(problem, InputError) else 409 if problem else 200,
@@ -112,6 +115,8 @@ async def run_page(
         values=typed if typed is not None else flatten_inputs(campaign, run.inputs),
         problem=problem,
         problem_field=problem.field if isinstance(problem, InputError) else "",
+        steps=[(step, tell_step(step, page.words, titles)) for step in campaign.steps],
+        templates=list(dict.fromkeys((step.template_key, step.template_version) for step in steps)),
         acts=await list_acts(page.tx, page.team_id, run_id),
         release=await find_release(page.tx, run_id),
         notes=await count_notes(page.tx, run_id),
