@@ -102,7 +102,7 @@ async def test_one_emergency_alone_opens_its_form_and_shows_at_most_four_fields(
     page = (await house.author.get("/emergency")).text
     assert f'action="{CLOSURE}"' in page
     assert len(re.findall(r'<div class="field"', page)) == 4
-    assert "静安支行 (3 customers)" in page
+    assert "Jing&#39;an branch · 静安支行 (3 customers)" in page
     assert "All customers (4)" in page
     assert re.search(r'name="input.closes_at"[^>]* value="2030-06-12T12:\d\d"', page)
 

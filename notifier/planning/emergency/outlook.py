@@ -14,10 +14,12 @@ from notifier.planning.catalogue import CampaignVersion
 from notifier.planning.draft import run_purpose
 from notifier.planning.emergency.choice import Choice, find_choice
 from notifier.planning.emergency.desk import EmergencyDesk
-from notifier.store.audience import Fragment, compile_rule, count_audience
+from notifier.store.audience import Fragment, compile_rule
 from notifier.store.database import Tx
 from notifier.store.views.emergency import GROUPS_FIRST, UNREACHABLE_FIRST, Group, count_groups, count_unreachable
 from notifier.store.views.forecast import FIRST, Reach, count_reach
+
+_MOST_GROUPS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,8 @@ class Outlook:
 
 async def list_groups(tx: Tx, desk: EmergencyDesk, team_id: int, version: CampaignVersion) -> list[Group]:
     """The groups among the contacts the campaign can mean, the largest first; as of a moment ago."""
-    choice = find_choice(version.campaign)
-    if choice is None:
-        return []
-    where = _compile(
-        _everybody(version.campaign, choice), {choice.input: choice.everybody}, team_id, version.bank, GROUPS_FIRST
-    )
-    return await desk.once(("groups", team_id, version.id), lambda: count_groups(tx, where, choice.attribute))
+    found = await _groups(tx, desk, team_id, version)
+    return [group for group in found if group.value][:_MOST_GROUPS]
 
 
 async def count_everybody(tx: Tx, desk: EmergencyDesk, team_id: int, version: CampaignVersion) -> int:
@@ -51,19 +48,17 @@ async def count_everybody(tx: Tx, desk: EmergencyDesk, team_id: int, version: Ca
     choice = find_choice(version.campaign)
     if choice is None or not choice.everybody:
         return 0
-    bindings = Bindings(inputs={choice.input: choice.everybody})
-    bank = version.bank
-    return await desk.once(
-        ("everybody", team_id, version.id),
-        lambda: count_audience(
-            tx,
-            version.campaign.audience,
-            bindings,
-            team_id=team_id,
-            default_locale=bank.default_locale,
-            default_zone=bank.zone,
-        ),
-    )
+    return sum(group.contacts for group in await _groups(tx, desk, team_id, version))
+
+
+async def _groups(tx: Tx, desk: EmergencyDesk, team_id: int, version: CampaignVersion) -> list[Group]:
+    """Both from one look at all contacts."""
+    choice = find_choice(version.campaign)
+    if choice is None:
+        return []
+    bindings = {choice.input: choice.everybody}
+    where = _compile(_everybody(version.campaign, choice), bindings, team_id, version.bank, GROUPS_FIRST)
+    return await desk.once(("groups", team_id, version.id), lambda: count_groups(tx, where, choice.attribute))
 
 
 def _everybody(campaign: Campaign, choice: Choice) -> Rule:

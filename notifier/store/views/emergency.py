@@ -10,7 +10,6 @@ GROUPS_FIRST = 2
 """The number of the first parameter of `where` in `count_groups`."""
 UNREACHABLE_FIRST = 5
 """The same in `count_unreachable`."""
-_MOST_GROUPS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +50,13 @@ class NotReached:
 
 
 async def count_groups(tx: Tx, where: Fragment, attribute: str) -> list[Group]:
-    """By value of the attribute, most contacts first; those without one are left out."""
+    """By value of the attribute, most contacts first; together all that `where` means, those without a value under ""."""
     rows = await tx.fetch(
         f"""
         SELECT * FROM (
-            SELECT c.attributes ->> $1 AS value, count(*) AS contacts FROM notifier.contacts c
-            WHERE {where.sql} AND coalesce(c.attributes ->> $1, '') <> '' GROUP BY 1) AS g
-        ORDER BY contacts DESC, value COLLATE "C" LIMIT {_MOST_GROUPS}
+            SELECT coalesce(c.attributes ->> $1, '') AS value, count(*) AS contacts FROM notifier.contacts c
+            WHERE {where.sql} GROUP BY 1) AS g
+        ORDER BY contacts DESC, value COLLATE "C"
         """,
         attribute,
         *where.params,

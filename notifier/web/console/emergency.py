@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from notifier.domain.inputs import read_inputs
 from notifier.domain.purpose import Purpose
 from notifier.planning.catalogue import CampaignVersion, find_campaign, get_campaign
 from notifier.planning.draft import Draft, draft_run, edit_run
-from notifier.planning.emergency.choice import Choice, complete_inputs, find_choice
+from notifier.planning.emergency.choice import Choice, complete_inputs, find_choice, names_of
 from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.planning.emergency.follow_up import FollowUp, follow_up, follow_up_inputs
 from notifier.planning.emergency.messages import Said, read_messages
@@ -30,11 +30,13 @@ from notifier.planning.release import submit_run
 from notifier.store import access, clock
 from notifier.store.database import Database, Tx
 from notifier.store.runs import Run, get_run
+from notifier.store.views.emergency import Group
 from notifier.store.views.runs import get_run_line
 from notifier.web.access.sessions import Actor, FormSender, LoggedIn, Visitor
 from notifier.web.console.campaigns import flatten_inputs, read_inputs_form
 from notifier.web.console.messages import mail_answer
 from notifier.web.console.mistakes import field_of, status_of
+from notifier.web.console.names import read_names
 from notifier.web.console.preview import Shown
 from notifier.web.console.show import Page, open_page
 from notifier.web.values import Text
@@ -244,12 +246,14 @@ async def _form_page(
         situation = Situation(
             version=version, choice=situation.choice, edited=situation.edited, is_drill=True, hidden=situation.hidden
         )
+    groups = await list_groups(page.tx, desk, page.team_id, version)
     return page.show(
         "emergency.html",
         status_of(problem),
         situation=situation,
+        called=_called(page, situation, groups),
         others=[one for one in await _prepared(page) if one.key != situation.campaign.key],
-        groups=await list_groups(page.tx, desk, page.team_id, version),
+        groups=groups,
         everybody=await count_everybody(page.tx, desk, page.team_id, version),
         values=values,
         problem=problem,
@@ -257,6 +261,17 @@ async def _form_page(
         form_key=secrets.token_urlsafe(16),
         **await _outlook(page, situation, given),
     )
+
+
+def _called(page: Page, situation: Situation, groups: Sequence[Group]) -> dict[str, str]:
+    """Each group as its reader knows it: by the value in the data, with its prepared name where that is another."""
+    if situation.choice is None:
+        return {}
+    found: dict[str, str] = {}
+    for group in groups:
+        name = names_of(situation.campaign, situation.choice, group.value, page.bank).get(page.locale, group.value)
+        found[group.value] = group.value if name == group.value else f"{name} · {group.value}"
+    return found
 
 
 def own_first(page: Page) -> list[str]:
@@ -301,6 +316,7 @@ async def _outlook(page: Page, situation: Situation, given: FormData) -> dict[st
         "said": await _read(page, situation, given),
         "is_drill": situation.is_drill,
         "languages": own_first(page),
+        "names": await read_names(page),
         "mail_url": f"/emergency/{situation.campaign.key}/mail?{query}",
     }
 

@@ -33,6 +33,7 @@ from notifier.store.views.runs import get_run_line
 from notifier.web.access.sessions import Actor, LoggedIn, Visitor, is_live
 from notifier.web.console.emergency import mail_of, own_first, tell_inputs
 from notifier.web.console.mistakes import field_of, status_of
+from notifier.web.console.names import read_names
 from notifier.web.console.show import Page, open_page
 from notifier.web.console.streams import Streams
 from notifier.web.console.words import Words
@@ -90,6 +91,7 @@ async def _run_page(
         "problem": problem,
         "problem_field": field_of(problem),
         "is_drill": run.drill,
+        "names": await read_names(page),
         **await _said(page, run, version),
     }
     if run.state in OPEN and run.frozen_at is None and run.state != "scheduled":
