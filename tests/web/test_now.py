@@ -542,3 +542,10 @@ async def test_a_run_is_rescheduled_and_cancelled_over_the_api(visitor: httpx.As
     assert (answer.status_code, answer.json()["nominal_at"]) == (200, "2026-03-12T04:00:00Z")
     assert (await visitor.post(f"/api/v1/runs/{run_id}/cancel", headers=headers)).json()["state"] == "cancelled"
     assert (await visitor.post(f"/api/v1/runs/{run_id}/cancel", headers=headers)).status_code == 409
+
+
+async def test_a_run_is_launched_again_with_what_it_was_given(visitor: httpx.AsyncClient, database: Database) -> None:
+    run_id = await launch_alert(database)
+    page = (await visitor.get(f"/campaigns/branch-closure-alert?like={run_id}")).text
+    assert 'value="徐汇支行"' in page or ">徐汇支行<" in page
+    assert (await visitor.get("/campaigns/branch-closure-alert?like=1")).status_code == 404

@@ -11,7 +11,9 @@ from notifier.domain.errors import Conflict, InputError
 from notifier.domain.inputs import example_inputs
 from notifier.planning.draft import draft_run
 from notifier.store.database import Database
-from notifier.store.views.runs import list_runs
+from notifier.store.definitions import get_definition
+from notifier.store.runs import get_run
+from notifier.store.views.runs import get_run_line, list_runs
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.draft_form import (
     default_values,
@@ -21,13 +23,14 @@ from notifier.web.console.draft_form import (
     keep_draft,
     read_draft,
     read_inputs_form,
+    run_values,
     typed_values,
 )
 from notifier.web.console.mistakes import Problem, field_of, status_of
 from notifier.web.console.names import read_names
 from notifier.web.console.sentences import tell_audience, tell_schedule, tell_step
 from notifier.web.console.show import Page, open_page
-from notifier.web.values import Text
+from notifier.web.values import Id, Text
 
 router = APIRouter()
 __all__ = ["flatten_inputs", "read_inputs_form", "router"]
@@ -47,14 +50,25 @@ async def show_campaigns(request: Request, visitor: LoggedIn) -> Response:
 
 
 @router.get("/campaigns/{key}")
-async def show_campaign(request: Request, visitor: LoggedIn, key: Text, example: bool = False) -> Response:
-    """One campaign; `example` fills the form with the definitions' examples."""
+async def show_campaign(
+    request: Request, visitor: LoggedIn, key: Text, example: bool = False, like: Id | None = None
+) -> Response:
+    """One campaign; the form holds the definitions' examples, or what an earlier run of it was given, for another time."""
     async with open_page(request, visitor) as page:
         definition, campaign = await page.catalogue.campaign(page.tx, page.team_id, key)
         values = default_values(campaign)
         if example:
             values |= flatten_inputs(campaign, example_inputs(campaign))
+        if like is not None:
+            values |= await _values_of_run(page, campaign, like)
         return await campaign_page(page, definition.file, definition.version, campaign, values)
+
+
+async def _values_of_run(page: Page, campaign: Campaign, run_id: int) -> dict[str, str]:
+    await get_run_line(page.tx, page.team_id, run_id)
+    run = await get_run(page.tx, run_id)
+    segment = (await get_definition(page.tx, run.segment_id)).key if run.segment_id else ""
+    return run_values(campaign, run, zone=page.bank.zone, segment=segment) | {"at": ""}
 
 
 async def campaign_page(
