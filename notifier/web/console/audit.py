@@ -25,7 +25,7 @@ _PAGE = 50
 _ACT = "act "
 _ADDRESSES: Mapping[str, str] = {
     "run": "/runs/{}",
-    "contact": "/contacts/{}",
+    "contact": "/contacts?q={}",
     "user": "/users/{}",
     "key": "/keys",
     "template": "/templates/{}",
