@@ -36,6 +36,7 @@ _LINK = re.compile(r"""<a\b[^>]*\bhref\s*=\s*["'](https?:[^"']+)""", re.IGNORECA
 _ADDRESS = re.compile(r"https?://[^\s<>\"'（）【】，。；、]+", re.IGNORECASE)
 _PICTURE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=", re.IGNORECASE)
+_RUNNING = re.compile(r"(\S+) line (\d+): ")  # how a `RenderError` begins that knows where it was
 _OPEN_HTTP = re.compile(r"""(?:src|href)\s*=\s*["']http://""", re.IGNORECASE)
 
 
@@ -161,8 +162,9 @@ def _check_one(compiled: CompiledTemplate, channel: Channel, locale: str, *, spa
     try:
         content = compiled.render(channel, locale, context)
     except RenderError as error:
+        at = _RUNNING.match(str(error))
         yield Problem(
-            place=where,
+            place=place(template, at[1], int(at[2])) if at else where,
             text=f"cannot be rendered {case}: {error}",
             remedy="Ask with `if` first or give a default" if sparse else "Correct the example or the text",
         )
@@ -196,7 +198,7 @@ def _advise(content: Content, where: Place, bank: Bank) -> Iterator[Problem]:
             if not _ALT.search(picture):
                 yield Problem(
                     place=where,
-                    text=f"has a picture without words: {picture[:60]}",
+                    text=f"has a picture without words: `{picture[:60]}`",
                     remedy='Write alt="…" for who cannot see it, alt="" where it only decorates',
                     severity=Severity.REMARK,
                 )

@@ -1,6 +1,7 @@
 """The editor of templates at the console: read, tried, saved, never over somebody, never a way out."""
 
 import re
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.previews import find_preview, keep_preview
 from notifier.store.queue import open_bell
+from notifier.web.console.templates.mistakes import tell_mistake
+from notifier.web.console.words import Words
 from tests.builders import execute, fetch
 from tests.web.rooms import add_user, apply_pack, browser, form_token, log_in, running_app
 
@@ -337,3 +340,19 @@ async def test_an_export_is_a_zip_of_the_folder(visitor: httpx.AsyncClient) -> N
     assert answer.headers["content-type"] == "application/zip"
     assert answer.headers["content-disposition"] == 'attachment; filename="measures-notice-v1.zip"'
     assert answer.content[:2] == b"PK"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("`inputs.x` is not declared", "`inputs.x` 未声明"),
+        ("takes 4 parts (206 characters, UCS-2) with the examples", "按示例数据将拆为 4 条（206 字符，UCS-2）"),
+        ("sms.zh-CN.txt line 3: inputs.x is not set", "sms.zh-CN.txt 第 3 行：inputs.x 没有值"),
+        ("Known are bank, contact", "可用的有：bank, contact"),
+        ("`{1}` is unknown", "`{1}` 无法识别"),
+        ("something nobody translated: `{9}`", "something nobody translated: `{9}`"),
+    ],
+)
+def test_a_mistake_is_told_in_the_readers_language(text: str, told: str) -> None:
+    assert tell_mistake(text, Words("zh-CN", ZoneInfo("Asia/Shanghai"))) == told
+    assert tell_mistake(text, Words("en", ZoneInfo("Asia/Shanghai"))) == text
