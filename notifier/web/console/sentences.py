@@ -96,25 +96,22 @@ def _tell_history(rule: rules.History, t: Words) -> str:
         what = t("the campaign %(key)s", key=rule.campaign)
     elif rule.survey:
         what = t("any survey") if rule.survey == "any" else t("the survey %(key)s", key=rule.survey)
+    elif isinstance(rule.run, rules.InputRef):
+        what = t("the run in the input %(name)s", name=rule.run.name)
     else:
-        what = (
-            t("the run in the input %(name)s", name=rule.run.name)
-            if isinstance(rule.run, rules.InputRef)
-            else t("a run")
-        )
+        what = t("a run") if rule.run else t("any message")
     told = t(_HISTORY[rule.what], what=what)
     return t("%(told)s within %(span)s", told=told, span=t.span(rule.within)) if rule.within else told
 
 
 def _tell_answered(rule: rules.Answered, t: Words) -> str:
-    if rule.question:
-        return t(
-            "answered %(value)s to %(question)s in %(survey)s",
-            value=rule.value,
-            question=rule.question,
-            survey=rule.survey,
-        )
-    told = t("answered %(survey)s", survey=t("any survey") if rule.survey == "any" else rule.survey)
+    names = {"value": rule.value, "question": rule.question, "survey": rule.survey}
+    if rule.question and rule.value is not None:
+        told = t("answered %(value)s to %(question)s in %(survey)s", **names)
+    elif rule.question:
+        told = t("answered %(question)s in %(survey)s", question=rule.question, survey=rule.survey)
+    else:
+        told = t("answered any survey") if rule.survey == "any" else t("answered %(survey)s", survey=rule.survey)
     return t("%(told)s within %(span)s", told=told, span=t.span(rule.within)) if rule.within else told
 
 
@@ -218,22 +215,23 @@ def tell_inputs(
     campaign: Campaign, stored: Mapping[str, object], t: Words, say: Callable[[Localized], str]
 ) -> list[tuple[str, str]]:
     """The inputs of a run by their labels; a text per language in all of them."""
-    told = []
-    for name, value in read_inputs(campaign, stored).items():
-        wanted = campaign.inputs.get(name)
-        told.append((say(wanted.label) if wanted else name, _tell_input(wanted, value, t, say)))
-    return told
+    given = read_inputs(campaign, stored)
+    return [
+        (say(wanted.label) or name, _tell_input(wanted, given[name], t, say))
+        for name, wanted in campaign.inputs.items()
+        if name in given
+    ]
 
 
-def _tell_input(wanted: Input | None, value: object, t: Words, say: Callable[[Localized], str]) -> str:
+def _tell_input(wanted: Input, value: object, t: Words, say: Callable[[Localized], str]) -> str:
     if isinstance(value, Mapping):
         return " / ".join(str(text) for text in value.values())
     if isinstance(value, datetime):
         return t.wall(value)
     if isinstance(value, date):
         return t.day(value)
-    if wanted is not None and wanted.type is InputType.CHOICE:
-        return say(wanted.choice_called(str(value)))
+    if wanted.type is InputType.CHOICE:
+        return say(wanted.choice_called(str(value))) or str(value)
     return str(value)
 
 
