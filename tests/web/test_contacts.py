@@ -216,7 +216,7 @@ async def test_filters_hold_together_and_pages_go_on(
         await add_contact(database, settings, f"N{number:02}", name="李雷", phone="+12125550170" if number % 2 else "")
     first = (await visitor.get("/contacts", params={"q": "李雷"})).text
     more = re.search(r'href="(/contacts\?[^"]*after=\d+)"', first)
-    assert more, first[-1500:]
+    assert more
     second = (await visitor.get(more[1].replace("&amp;", "&"))).text
     names = [set(re.findall(r"<small>(N\d\d)</small>", page)) for page in (first, second)]
     assert [len(found) for found in names] == [25, 5]
