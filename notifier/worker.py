@@ -28,6 +28,7 @@ from notifier.planning.recur import make_recurring_runs
 from notifier.settings import Settings
 from notifier.store import clock, imports, tallies
 from notifier.store.database import Database, open_database
+from notifier.store.notes import forget_old_notes
 from notifier.store.queue import HOUSE, IMPORTS, Bell, encode_job, open_bell, open_redis, queue_name
 from notifier.store.sandbox import trim_items
 
@@ -120,6 +121,8 @@ class Work:
             await tallies.fold_tallies(tx)
         async with self._database.transaction() as tx:
             await trim_items(tx)
+        async with self._database.transaction() as tx:
+            await forget_old_notes(tx)
         async with self._database.transaction() as tx:
             await clock.drop_old(tx)
 

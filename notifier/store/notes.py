@@ -226,6 +226,19 @@ async def give_up_notes(tx: Tx, problem: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
+async def forget_old_notes(tx: Tx, *, after_days: int = 30) -> int:
+    """Empty what old notes said and to whom: they show real contacts' values. That they were sent stays."""
+    status: str = await tx.execute(
+        """
+        UPDATE notifier.notes SET content = '{}', address = ''
+        WHERE state IN ('sent', 'failed') AND created_at < (SELECT notifier.now()) - make_interval(days => $1)
+            AND address <> ''
+        """,
+        after_days,
+    )
+    return int(status.rpartition(" ")[2])
+
+
 _LINE = """n.id, n.kind, n.run_id, n.step, n.channel, n.address, n.locale, n.state, n.problem,
     coalesce(u.login, '') AS asked_by, n.created_at, n.changed_at"""
 

@@ -22,7 +22,7 @@ from notifier.planning.alarms import alarm_break_glass
 from notifier.planning.notes import queue_proofs, send_test
 from notifier.settings import Settings
 from notifier.store.database import Database
-from notifier.store.notes import LEASE_S
+from notifier.store.notes import LEASE_S, forget_old_notes
 from notifier.store.sandbox import list_unreported
 from notifier.store.views.sandbox import list_items
 from tests.builders import (
@@ -307,3 +307,19 @@ async def test_an_address_of_two_lines_is_refused_before_the_wire(
         assert peer.mails == []
     ((state, _),) = await states(database)
     assert state == "failed"
+
+
+async def test_what_old_notes_said_is_forgotten_and_that_they_were_sent_is_kept(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await scene(database, tmp_path)
+    await ask(database, await add_user(database, email="lin@example.com"), 2)
+    await execute(database, "UPDATE notifier.notes SET state = 'sent' WHERE id = 1")
+    async with database.transaction() as tx:
+        assert await forget_old_notes(tx) == 0
+    await pass_time(database, timedelta(days=31))
+    async with database.transaction() as tx:
+        assert await forget_old_notes(tx) == 1
+        assert await forget_old_notes(tx) == 0
+    rows = await fetch(database, "SELECT state, address <> '', content = '{}' FROM notifier.notes ORDER BY id")
+    assert rows == [("sent", False, True), ("queued", True, False)]

@@ -1,5 +1,6 @@
 """Tests to oneself and proofs: marked, queued once, and seen by no count."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -349,3 +350,16 @@ async def test_removing_a_reader_keeps_what_they_got(database: Database, setting
         with pytest.raises(NotFound):
             await remove_reader(tx, 1, reader_id, Person(name="lin"))
     assert len(await notes(database)) == 1
+
+
+async def test_workers_side_by_side_queue_each_proof_once(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await scene(database, tmp_path, TWO_WAYS, campaign("other"))
+    await add_contact(database, settings, "c1", phone="+12125550101")
+    for number in range(3):
+        await add(database, ProofReader(id=0, name=f"r{number}", email=f"r{number}@example.com", phone="", locale="en"))
+    await launch_and_plan(database)
+    await launch_and_plan(database, "other")
+    queued = await asyncio.gather(*(queue_proofs(database) for _ in range(4)))
+    assert sum(queued) == len(await notes(database)) == 6

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from notifier.domain.channel import Channel
-from notifier.domain.errors import Conflict, InputError
+from notifier.domain.errors import Conflict, InputError, RenderError
 from notifier.domain.keys import Keys
 from notifier.domain.links import LinkKind, sign_link
 from notifier.domain.note import NoteKind, NoteState
@@ -61,6 +61,8 @@ async def send_test_to_me(request: Request, visitor: Actor, run_id: Id) -> Respo
             )
     except TooManyTests:
         return _back(run_id, "too-many")
+    except RenderError:
+        return _back(run_id, "no-text")
     except InputError as error:
         if error.field not in _WRONG:
             raise
