@@ -31,9 +31,16 @@ pytestmark = needs_chromium
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 NO_PAGES = {
     "/login",
+    "/emergency/{key}/mail",
+    "/emergency/runs/{run_id}/mail",
+    "/emergency/runs/{run_id}/events",
+    "/emergency/runs/{run_id}/not-reached.csv",
     "/sandbox/items/{item_id}/mail",
     "/messages/{run_id}/{message_id}/mail",
     "/runs/{run_id}/events",
+    "/runs/{run_id}/tests",
+    "/segments/{key}/size",
+    "/segments/{key}/yaml",
     "/surveys/{key}/responses.csv",
 }
 """What no link of a page leads to, or what is no page."""

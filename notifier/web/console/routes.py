@@ -20,6 +20,7 @@ from notifier.web.console import (
     review,
     runs,
     sandbox,
+    segments,
     surveys,
     templates,
 )
@@ -41,6 +42,7 @@ for room in (
     templates,
     sandbox,
     surveys,
+    segments,
     me,
     people,
     keys,
