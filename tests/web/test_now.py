@@ -549,3 +549,11 @@ async def test_a_run_is_launched_again_with_what_it_was_given(visitor: httpx.Asy
     page = (await visitor.get(f"/campaigns/branch-closure-alert?like={run_id}")).text
     assert 'value="徐汇支行"' in page or ">徐汇支行<" in page
     assert (await visitor.get("/campaigns/branch-closure-alert?like=1")).status_code == 404
+
+
+async def test_the_api_tells_the_words_of_steps_and_choices(visitor: httpx.AsyncClient, database: Database) -> None:
+    headers = dict(await key_headers(database))
+    told = (await visitor.get("/api/v1/campaigns/correction-and-all-clear", headers=headers)).json()
+    assert [step["title"]["en"] for step in told["steps"]] == ["Tell who got it", "Public post"]
+    labels = next(one["choice_labels"] for one in told["inputs"] if one["name"] == "kind")
+    assert labels["all-clear"] == {"zh-CN": "恢复", "en": "All-clear"}

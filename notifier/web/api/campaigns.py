@@ -56,6 +56,7 @@ def _tell_input(one: Input) -> InputOut:
         localized=one.localized,
         max_length=one.max_length if one.type == "text" else None,
         choices=list(one.choices),
+        choice_labels={choice: dict(label.texts) for choice, label in one.choice_labels.items()},
         example=one.example,
     )
 
@@ -63,6 +64,7 @@ def _tell_input(one: Input) -> InputOut:
 def _tell_step(step: Step) -> StepOut:
     return StepOut(
         name=step.name,
+        title=dict(step.title.texts),
         template=step.template,
         channels=[channel.value for channel in step.channels],
         by=[channel.value for channel in step.by],

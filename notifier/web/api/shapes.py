@@ -67,6 +67,7 @@ class InputOut(Shape):
     localized: bool = Field(description="the value is a mapping: one text per language of the bank")
     max_length: int | None
     choices: list[str]
+    choice_labels: dict[str, Texts] = Field(description="choice → the words people read, where it has any")
     example: Any
 
 
@@ -74,6 +75,7 @@ class StepOut(Shape):
     """One named thing a run does."""
 
     name: str
+    title: Texts = Field(description="what people read in place of the name; may be empty")
     template: str
     channels: list[str]
     by: list[str] = Field(description="the first of these the contact can get")
