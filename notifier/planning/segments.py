@@ -82,13 +82,13 @@ async def list_choices(tx: Tx, team_id: int) -> Choices:
     )
 
 
-async def count_segment(tx: Tx, team_id: int, rule: Rule) -> Counted:
+async def count_segment(tx: Tx, team_id: int, rule: Rule, *, within_ms: int = store.LONGEST_COUNT_MS) -> Counted:
     """Whom the rule means now, before consent and suppression; `InputError` where it cannot be asked."""
     bank = await _bank(tx, team_id)
     where = compile_rule(
         rule, Bindings(inputs={}), team_id=team_id, default_locale=bank.default_locale, default_zone=bank.zone
     )
-    return await store.count_meant(tx, where)
+    return await store.count_meant(tx, where, within_ms=within_ms)
 
 
 def read_rule(data: object) -> Rule:

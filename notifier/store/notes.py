@@ -299,14 +299,6 @@ async def list_sandbox_items(tx: Tx, public_ids: Sequence[str]) -> dict[str, int
     return {row["public_id"]: row["id"] for row in rows}
 
 
-async def count_proofs(tx: Tx, run_id: int) -> dict[str, int]:
-    """A run's proofs by state."""
-    rows = await tx.fetch(
-        "SELECT state, count(*) AS n FROM notifier.notes WHERE run_id = $1 AND kind = 'proof' GROUP BY state", run_id
-    )
-    return {row["state"]: row["n"] for row in rows}
-
-
 # ── proofs ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -34,11 +34,11 @@ class Counted:
     samples: tuple[MeantContact, ...] = field(repr=False)
 
 
-async def count_meant(tx: Tx, where: Fragment, *, samples: int = 5) -> Counted:
-    """Count the contacts and show the first few; given up after seconds, the transaction goes on."""
+async def count_meant(tx: Tx, where: Fragment, *, samples: int = 5, within_ms: int = LONGEST_COUNT_MS) -> Counted:
+    """Count the contacts and show the first few; given up after `within_ms`, the transaction goes on."""
     try:
         async with tx.transaction():
-            await tx.execute(f"SET LOCAL statement_timeout = {LONGEST_COUNT_MS}")
+            await tx.execute(f"SET LOCAL statement_timeout = {int(within_ms)}")
             count: int = await tx.fetchval(f"SELECT count(*) FROM notifier.contacts c WHERE {where.sql}", *where.params)
             rows = await tx.fetch(
                 f"""

@@ -336,3 +336,13 @@ async def test_a_count_that_takes_too_long_is_given_up(database: Database, setti
         counted = await count_meant(tx, Fragment("pg_sleep(5) IS NOT NULL", ()))
         assert (counted.count, counted.samples) == (None, ())
         assert await tx.fetchval("SELECT 1") == 1
+
+
+async def test_a_page_asks_for_a_late_count_by_itself(
+    visitor: httpx.AsyncClient, database: Database, settings: Settings
+) -> None:
+    await post(visitor, "/segments")
+    assert 'hx-trigger="input from' in (await visitor.get("/segments/north")).text
+    part = (await visitor.get("/segments/shanghai-customers/size?samples=true")).text
+    assert re.search(r'class="big">0 ', part)
+    assert "customers; and city is Shanghai" in part

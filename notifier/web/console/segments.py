@@ -42,6 +42,7 @@ router = APIRouter(prefix="/segments")
 _TAKEN = frozenset({"new", "build", "count"})  # addresses of ours
 _NEW = Builder(groups=(Group(rows=(Row(what="kind", value="customer"),)),))
 _LONGEST_TITLE = 120
+_AT_ONCE_MS = 200  # a page does not wait longer
 _LANGUAGES = {"zh-CN": "中文", "en": "English"}
 
 
@@ -125,11 +126,14 @@ async def show_segment(request: Request, visitor: LoggedIn, key: Text) -> Respon
 
 
 @router.get("/{key}/size")
-async def show_size(request: Request, visitor: LoggedIn, key: Text) -> Response:
-    """How many one segment means, as a part."""
+async def show_size(request: Request, visitor: LoggedIn, key: Text, samples: bool = False) -> Response:
+    """How many one segment means, as a part; with `samples` also in words and with examples."""
     async with open_page(request, visitor) as page:
         kept = await find_segment(page.tx, page.team_id, key)
         counted = await count_segment(page.tx, page.team_id, kept.segment.audience)
+        if samples:
+            told = _told(page, kept.segment.audience, counted)
+            return page.show("part/segment_count.html", **told, problem="")
         return page.show("part/segment_size.html", count=counted.count)
 
 
@@ -248,13 +252,14 @@ async def _edit_page(
 
 
 async def _counting(page: Page, typed: Typed, kept: Kept | None) -> dict[str, Any]:
-    """Whom the form means, or why that cannot be said."""
+    """Whom the form means, or why that cannot be said; `is_late`: the page asks for it by itself."""
     try:
         written = kept.segment.audience if kept else EVERYBODY
         rule = written if typed.builder is None else tell_rule(typed.builder)
-        return {**_told(page, rule, await count_segment(page.tx, page.team_id, rule)), "problem": ""}
+        counted = await count_segment(page.tx, page.team_id, rule, within_ms=_AT_ONCE_MS)
+        return {**_told(page, rule, counted), "problem": "", "is_late": counted.count is None}
     except NotifierError as error:
-        return _no_count(page, error)
+        return {**_no_count(page, error), "is_late": False}
 
 
 def _told(page: Page, rule: Rule, counted: Counted) -> dict[str, Any]:
