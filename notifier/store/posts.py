@@ -93,12 +93,12 @@ async def reopen_post(tx: Tx, run_id: int, message_id: int, *, until: datetime) 
     )
 
 
-_TASK = """
+_FACTS = """
     SELECT m.run_id, m.id AS message_id, coalesce(k.account, m.account) AS account, r.campaign_key, r.campaign_id, m.step,
         m.state, r.state AS run_state, r.drill, coalesce(m.claimed_at, m.planned_at) AS since, m.expires_at,
         m.post_url AS url, said.at AS posted_at, coalesce(said.source, '') AS posted_by
-    FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
-    LEFT JOIN notifier.recipients k ON k.run_id = m.run_id AND k.id = m.recipient_id
+"""
+_SAID = """
     LEFT JOIN LATERAL (SELECT e.at, e.source FROM notifier.events e
         WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.kind = 'posted' ORDER BY e.at DESC LIMIT 1) AS said ON true
 """
@@ -108,7 +108,9 @@ async def list_open_posts(tx: Tx, team_id: int, *, limit: int = 50) -> list[Post
     """Posts that wait for a person, the one that expires first at the top."""
     rows = await tx.fetch(
         f"""
-        {_TASK} WHERE r.team_id = $1 AND r.state IN ('running', 'stopped') AND m.state = 'to-post'
+        {_FACTS} FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+        LEFT JOIN notifier.recipients k ON k.run_id = m.run_id AND k.id = m.recipient_id {_SAID}
+        WHERE r.team_id = $1 AND r.state IN ('running', 'stopped') AND m.state = 'to-post'
         ORDER BY m.expires_at, m.id LIMIT $2
         """,
         team_id,
@@ -121,9 +123,10 @@ async def list_done_posts(tx: Tx, team_id: int, accounts: Sequence[str], *, limi
     """Posts of these accounts that were published or that nobody published in time; of thirty days, the newest first."""
     rows = await tx.fetch(
         f"""
-        {_TASK} WHERE r.team_id = $1 AND r.nominal_at > notifier.now() - interval '60 days'
-            AND EXISTS (SELECT FROM notifier.recipients a WHERE a.run_id = r.id AND a.account = ANY($2::text[]))
-            AND m.channel = 'social' AND k.account = ANY($2::text[]) AND m.state IN ('accepted', 'expired')
+        {_FACTS} FROM notifier.runs r JOIN notifier.recipients k ON k.run_id = r.id AND k.account = ANY($2::text[])
+        JOIN notifier.messages m ON m.run_id = k.run_id AND m.recipient_id = k.id {_SAID}
+        WHERE r.team_id = $1 AND r.nominal_at > notifier.now() - interval '60 days'
+            AND m.state IN ('accepted', 'expired')
             AND m.changed_at > notifier.now() - interval '30 days'
         ORDER BY m.changed_at DESC, m.id DESC LIMIT $3
         """,
@@ -132,15 +135,3 @@ async def list_done_posts(tx: Tx, team_id: int, accounts: Sequence[str], *, limi
         limit,
     )
     return [PostTask(**dict(row)) for row in rows]
-
-
-async def count_open_posts(tx: Tx, team_id: int) -> int:
-    """How many wait; from tallies."""
-    count: int = await tx.fetchval(
-        """
-        SELECT coalesce(sum(t.delta), 0)::bigint FROM notifier.runs r JOIN notifier.tallies t ON t.run_id = r.id
-        WHERE r.team_id = $1 AND r.state IN ('running', 'stopped') AND t.state = 'to-post'
-        """,
-        team_id,
-    )
-    return count

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.delivery.posts import mark_posted, take_back_posted
+from notifier.delivery.posts import check_post_link, mark_posted, take_back_posted
 from notifier.delivery.settle import settle_doubts
 from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.message import State
@@ -83,8 +83,6 @@ async def test_a_post_is_marked_once_and_the_audit_knows_by_whom(
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "mp.weixin.example/s/1", "https://", "https://a b", ""])
 def test_what_is_no_address_is_no_link_to_a_post(link: str) -> None:
-    from notifier.delivery.posts import check_post_link
-
     with pytest.raises(InputError):
         check_post_link(link)
 
@@ -168,18 +166,12 @@ async def test_posts_are_listed_as_tasks_and_then_as_done(
     run, message_id = await _post(database, settings, tmp_path)
     async with database.transaction() as tx:
         (task,) = await posts.list_open_posts(tx, 1)
-        assert (task.message_id, task.account, task.state, await posts.count_open_posts(tx, 1)) == (
-            message_id,
-            "paper",
-            State.TO_POST,
-            1,
-        )
+        assert (task.message_id, task.account, task.state) == (message_id, "paper", State.TO_POST)
         assert await posts.list_open_posts(tx, 2) == []
     await _mark(database, run, message_id)
     async with database.transaction() as tx:
         (done,) = await posts.list_done_posts(tx, 1, ["paper"])
         assert (done.url, done.posted_by, await posts.list_open_posts(tx, 1)) == (LINK, "lin", [])
-        assert await posts.count_open_posts(tx, 1) == 0
         assert await posts.list_done_posts(tx, 1, ["wall"]) == []
 
 

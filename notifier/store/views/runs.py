@@ -169,22 +169,20 @@ async def find_wait(tx: Tx, run_id: int) -> Wait | None:
     """Until when the run's queue waits; None where something is due, or nothing queued."""
     row = await tx.fetchrow(
         """
-        WITH ends AS (
-            SELECT min(f.due_at) AS until, max(l.due_at) AS latest
+        WITH lanes AS (
+            SELECT f.id, f.step, f.due_at AS until, l.due_at AS latest
             FROM generate_series(1, 4) AS lane
-            CROSS JOIN LATERAL (SELECT due_at FROM notifier.messages WHERE run_id = $1 AND lane = lane.lane
+            CROSS JOIN LATERAL (SELECT id, step, due_at FROM notifier.messages WHERE run_id = $1 AND lane = lane.lane
                 AND state = 'queued' ORDER BY due_at, id LIMIT 1) AS f
             CROSS JOIN LATERAL (SELECT due_at FROM notifier.messages WHERE run_id = $1 AND lane = lane.lane
-                AND state = 'queued' ORDER BY due_at DESC, id DESC LIMIT 1) AS l)
-        SELECT ends.until, ends.latest, s.due_local AS wall, s.due_local IS NOT NULL AND e.reason IS NULL AS is_local,
+                AND state = 'queued' ORDER BY due_at DESC, id DESC LIMIT 1) AS l),
+        first AS (SELECT id, step, until, (SELECT max(latest) FROM lanes) AS latest FROM lanes ORDER BY until, id LIMIT 1)
+        SELECT first.until, first.latest, s.due_local AS wall, s.due_local IS NOT NULL AND e.reason IS NULL AS is_local,
             coalesce(e.reason, '') AS reason
-        FROM ends
-        CROSS JOIN LATERAL (SELECT id, step FROM notifier.messages WHERE run_id = $1 AND state = 'queued'
-            AND lane BETWEEN 1 AND 4 AND due_at = ends.until LIMIT 1) AS m
-        JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = m.step
+        FROM first JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = first.step
         LEFT JOIN LATERAL (SELECT v.reason FROM notifier.events v
-            WHERE v.run_id = $1 AND v.message_id = m.id AND v.kind = 'deferred' ORDER BY v.at DESC LIMIT 1) AS e ON true
-        WHERE ends.until > notifier.now()
+            WHERE v.run_id = $1 AND v.message_id = first.id AND v.kind = 'deferred' ORDER BY v.at DESC LIMIT 1) AS e ON true
+        WHERE first.until > notifier.now()
         """,
         run_id,
     )
