@@ -117,7 +117,7 @@ def _on_step(review: Review, step: StepReview) -> Iterator[Remark]:
         if way.bill is not None and way.bill.cost_per_part is None:
             yield _note("What an SMS costs is not known here: no price stands in its account.")
     if by_hand := [key for key in step.step.accounts if key in review.by_hand and not review.run.drill]:
-        yield _note("%(count)s posts wait for a person to publish them.", count=len(by_hand))
+        yield _note("Posts that wait for a person to publish them: %(count)s.", count=len(by_hand))
 
 
 def _on_texts(step: StepReview) -> Iterator[Remark]:

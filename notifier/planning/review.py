@@ -6,12 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from notifier.domain.audience import Rule
+from notifier.domain.binding import bind_rule
 from notifier.domain.campaign import Campaign, Step
 from notifier.domain.channel import Channel, Content, SmsContent
 from notifier.domain.errors import InputError, RenderError
+from notifier.domain.inputs import read_inputs
 from notifier.domain.notation.bank import in_domains
 from notifier.domain.run import OPEN
 from notifier.domain.template import Bank
+from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.planning.forecast import Forecast, Reach, StepForecast, forecast_run
 from notifier.planning.outlook import SurveyOutlook, look_out
@@ -108,6 +112,7 @@ class Review:
     locales: tuple[LocaleSamples, ...]
     steps: tuple[StepReview, ...]
     versions: tuple[Pinned, ...]
+    audience: Rule  # with the run's inputs, list and segment in it
     segment: str  # the segment's key, "" = none
     by_hand: frozenset[str]  # accounts a person posts for
 
@@ -169,7 +174,8 @@ class Review:
 async def review_run(tx: Tx, run: Run, *, site: str = "") -> Review:
     """Counted and rendered now; `site`: the public address of this service."""
     version, material = await get_campaign(tx, run), await read_material(tx, run, site=site)
-    desk = await read_desk(tx, run, version.bank)
+    channels = {channel for step in version.campaign.steps for channel in channels_of(step)} - {Channel.SOCIAL}
+    desk = await read_desk(tx, run, version.bank, channels)
     counted = await _count(tx, run, version, material, desk.now)
     shown = await asyncio.to_thread(_render_all, material, counted.samples)
     steps = [
@@ -188,6 +194,7 @@ async def review_run(tx: Tx, run: Run, *, site: str = "") -> Review:
         locales=tuple(counted.samples),
         steps=tuple(steps),
         versions=tuple(await _list_versions(tx, run)),
+        audience=bind_rule(await run_audience(tx, run, version.campaign), read_inputs(version.campaign, run.inputs)),
         segment=(await stored.get_definition(tx, run.segment_id)).key if run.segment_id else "",
         by_hand=frozenset(one.key for one in desk.accounts if capabilities_of(one.provider).by_hand),
     )

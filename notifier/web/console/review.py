@@ -72,7 +72,7 @@ async def review_page(
         release=release,
         releasers=await list_names(page.tx, [release.user_id] if release and release.user_id else []),
         names=await read_names(page),
-        audience=tell_audience(review.campaign.audience, page.words),
+        audience=tell_audience(review.audience, page.words),
         inputs=tell_inputs(review.campaign, run.inputs, page.words, page.say),
         remarks=[(one.weight.value, tell_remark(one, page.words, page.say)) for one in list_remarks(review)],
         changes=[tell_remark(one, page.words, page.say) for one in changes],
