@@ -37,6 +37,7 @@ Scheme = Literal["light", "dark"]
 SIZES: dict[str, ViewportSize] = {"1440": {"width": 1440, "height": 900}, "360": {"width": 360, "height": 740}}
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 _PATIENCE_MS = 20_000
+_TALLEST_PX = 8_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,9 @@ async def photograph(url: str, out: Path, only: Sequence[str], worn: Sequence[Dr
         for dress in worn:
             for path in paths:
                 context = await _dressed(browser, url, dress, None if path == "/login" else state)
-                await _shoot(context, url + path, out / f"{_name(path)}.{dress.name}.png")
+                await _shoot(
+                    context, url + path, out / f"{_name(path)}.{dress.name}.png", width=SIZES[dress.size]["width"]
+                )
                 await context.close()
     return len(paths) * len(worn)
 
@@ -113,9 +116,12 @@ async def _dressed(browser: Browser, url: str, dress: Dress, state: StorageState
     return context
 
 
-async def _shoot(context: BrowserContext, address: str, file: Path) -> None:
+async def _shoot(context: BrowserContext, address: str, file: Path, *, width: int) -> None:
     page = await context.new_page()
     await page.goto(address, wait_until="load")
+    # As tall a window as the page is: what stands below the fold of a frame would stay unpainted.
+    tall: int = await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": width, "height": min(tall, _TALLEST_PX)})
     await page.screenshot(path=file, full_page=True)
 
 

@@ -17,7 +17,7 @@ from notifier.web.export import responses_csv
 from notifier.web.values import Id, Text
 
 router = APIRouter()
-_ANSWERS_SHOWN = 20
+_ANSWERS_SHOWN = 10
 Month = Annotated[str, Query(pattern=r"^((19|20)\d\d-(0[1-9]|1[0-2]))?$")]
 """As an address names it: 2026-03, or none."""
 
