@@ -1,12 +1,13 @@
 """The difference between a folder and what is stored, as lines a person can read."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.errors import DefinitionErrors
-from notifier.domain.spec import Kind, from_spec, to_yaml_shape
+from notifier.domain.spec import Kind, canonical_json, from_spec, to_yaml_shape
 from notifier.domain.template import Template
 from notifier.planning.apply import Change, apply_definitions
 from notifier.planning.definitions.folder import Definitions
@@ -55,7 +56,11 @@ def _compare(change: Change, latest: _Specs, wanted: _Specs) -> tuple[str, ...]:
 
 
 def spec_texts(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
-    """The definition's texts by name: "" is its YAML, the others are a template's files."""
+    """The definition's texts by name: "" is its YAML, the others are a template's files.
+
+    Keys stand in one order, wherever the spec comes from: the database has one of its own.
+    """
+    spec = json.loads(canonical_json(spec))
     try:
         definition = from_spec(Kind(kind), spec)
     except DefinitionErrors:

@@ -314,6 +314,8 @@ async def test_a_difference_shows_lines_and_files(mine: Database) -> None:
         ("social.en.txt", "removed", 0, 1),
     ]
     assert compare_specs(old, old) == ()
+    turned = {"files": dict(reversed(old["files"].items())), "template": dict(reversed(old["template"].items()))}
+    assert compare_specs(old, turned) == ()
 
 
 async def test_reading_a_draft_back_changes_nothing(mine: Database) -> None:

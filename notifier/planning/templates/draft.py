@@ -1,11 +1,8 @@
 """What somebody typed into the editor, read as the template folder it stands for."""
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from ruamel.yaml import YAML
 
 from notifier.domain.channel import Channel
 from notifier.domain.errors import DefinitionError, Place
@@ -17,7 +14,7 @@ from notifier.domain.spec import Kind, Spec, spec_hash, to_spec
 from notifier.domain.template import Template
 from notifier.domain.text import Localized
 from notifier.planning.definitions.folder import LAYOUTS, MAX_TEMPLATE_BYTES, TEMPLATE_FILE, Entry
-from notifier.planning.definitions.yaml_file import MAX_BYTES, parse_yaml
+from notifier.planning.definitions.yaml_file import MAX_BYTES, parse_yaml, write_yaml
 
 MAX_FILES = 60
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}(\.[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2})?\.(html|txt|css|xml|md)")
@@ -111,7 +108,7 @@ def write_folder_yaml(template: Template) -> str:
     """`template.yaml` as it stands in a folder, for git."""
     shape = write_template(template)
     order = ("template", "title", "purpose", "keep", "variables", "subject", "fallback")
-    return _as_yaml({name: shape[name] for name in order if shape.get(name) and name not in _by_itself(template)})
+    return _write({name: shape[name] for name in order if shape.get(name) and name not in _by_itself(template)})
 
 
 def missing_files(files: Mapping[str, str], locales: tuple[str, ...]) -> list[str]:
@@ -166,17 +163,8 @@ def _write_meta(template: Template) -> str:
     shape = write_template(template)
     left_out = {"template", *_FIELDS, *_by_itself(template)}
     order = ("purpose", "keep", "variables", "fallback")
-    return _as_yaml({name: shape[name] for name in order if shape.get(name) and name not in left_out})
+    return _write({name: shape[name] for name in order if shape.get(name) and name not in left_out})
 
 
-def _as_yaml(shape: Mapping[str, object]) -> str:
-    if not shape:
-        return ""
-    out = io.StringIO()
-    yaml = YAML(pure=True)
-    yaml.default_flow_style = False
-    yaml.allow_unicode = True
-    yaml.width = 110
-    yaml.representer.ignore_aliases = lambda _: True
-    yaml.dump(dict(shape), out)
-    return out.getvalue()
+def _write(shape: Spec) -> str:
+    return write_yaml(shape) if shape else ""

@@ -2,13 +2,15 @@
 
 import difflib
 import io
+import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.campaign import Campaign
-from notifier.domain.spec import Kind
+from notifier.domain.errors import DefinitionErrors
+from notifier.domain.spec import Kind, canonical_json, template_from_spec
 from notifier.domain.template import Template
 from notifier.planning.definitions.folder import LAYOUTS, TEMPLATE_FILE
 from notifier.planning.difference import spec_texts
@@ -50,16 +52,26 @@ class FileDifference:
 
 def compare_specs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FileDifference, ...]:
     """The files of two versions that differ, by name; its template.yaml first."""
-    before, after = (spec_texts(Kind.TEMPLATE.value, spec) if spec else {} for spec in (old, new))
+    before, after = (_texts(spec) if spec else {} for spec in (old, new))
     return tuple(
         FileDifference(
-            name=name or TEMPLATE_FILE,
+            name=name,
             act="changed" if name in before and name in after else "added" if name in after else "removed",
             rows=tuple(_rows(before.get(name, "").splitlines(), after.get(name, "").splitlines())),
         )
-        for name in sorted(before.keys() | after.keys())
+        for name in sorted(before.keys() | after.keys(), key=lambda name: (name != TEMPLATE_FILE, name))
         if before.get(name) != after.get(name)
     )
+
+
+def _texts(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The folder's files; keys in one order, wherever the spec comes from."""
+    try:
+        template = template_from_spec(json.loads(canonical_json(spec)))
+    except DefinitionErrors:
+        told = spec_texts(Kind.TEMPLATE.value, spec)
+        return {name or TEMPLATE_FILE: text for name, text in told.items()}
+    return {**template.files, TEMPLATE_FILE: write_folder_yaml(template)}
 
 
 def as_unified(differences: Sequence[FileDifference]) -> str:

@@ -101,7 +101,7 @@ async def editor_page(
     campaigns = [campaign for _, campaign in await page.catalogue.campaigns(page.tx, page.team_id)]
     runs = await list_open_runs_with(page.tx, page.team_id, definition.key)
     lines = await list_newest_lines(page.tx, page.team_id, "template")
-    names = sorted(form.draft.files, key=lambda name: _order(name, page.bank.locales))
+    names = sorted(form.draft.files, key=lambda name: order_of(name, page.bank.locales))
     locale = page.locale if page.locale in page.bank.locales else page.bank.default_locale
     return page.show(
         "template.html",
@@ -128,7 +128,7 @@ async def editor_page(
     )
 
 
-def _order(name: str, locales: Sequence[str]) -> tuple[int, int, str]:
+def order_of(name: str, locales: Sequence[str]) -> tuple[int, int, str]:
     """E-mails first, then the other channels, then parts; the bank's first language first, HTML before text."""
     first, _, rest = name.partition(".")
     channels = [channel.value for channel in Channel]

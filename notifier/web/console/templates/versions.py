@@ -1,5 +1,6 @@
 """Versions of a template: who saved what, how it differs from the one before, and the way back."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, cast
 
@@ -12,7 +13,7 @@ from notifier.planning.templates.versions import compare_specs
 from notifier.store import definitions as stored
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.show import Page, open_page
-from notifier.web.console.templates.editor import NOTHING, Said, find_template
+from notifier.web.console.templates.editor import NOTHING, Said, find_template, order_of
 from notifier.web.console.templates.mistakes import tell_mistake
 from notifier.web.values import Id, Text
 
@@ -59,11 +60,15 @@ async def _version_page(page: Page, key: str, version: int, said: Said = NOTHING
         before=before,
         after=min((number for number in numbers if number > version), default=0),
         differences=compare_specs(earlier.spec if earlier else {}, one.spec),
-        files=cast("dict[str, str]", one.spec.get("files", {})),
+        files=_in_order(cast("dict[str, str]", one.spec.get("files", {})), page.bank.locales),
         is_newest=version == newest.version,
         is_same=one.hash == newest.hash,
         said=said,
     )
+
+
+def _in_order(files: Mapping[str, str], locales: Sequence[str]) -> dict[str, str]:
+    return {name: files[name] for name in sorted(files, key=lambda name: order_of(name, locales))}
 
 
 @router.post("/templates/{key}/versions/{version}/restore")
