@@ -238,7 +238,7 @@ async def test_a_follow_up_says_in_a_few_words_what_it_follows(bank: Database) -
     assert found
     inputs = follow_up_inputs(found, "nonsense", run, await _version(bank))
     assert "kind" not in inputs
-    assert inputs["earlier"] == {"zh-CN": "网点临时关闭提醒：静安支行", "en": "Branch closes at short notice"}
+    assert inputs["earlier"] == {"zh-CN": "静安支行：网点临时关闭提醒", "en": "Jing'an branch: Branch closes at short…"}
     assert follow_up((await _version(bank)).campaign) is None
 
 

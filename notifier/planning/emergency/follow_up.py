@@ -51,6 +51,14 @@ def _in_few_words(run: Run, corrected: CampaignVersion, longest: int) -> dict[st
     for locale in bank.locales:
         title = corrected.campaign.title.get(locale, bank.default_locale)
         name = str(names.get(locale, "")) if isinstance(names, Mapping) else ""
-        whole = f"{title}{'：' if locale.startswith('zh') else ': '}{name}"
-        texts[locale] = whole if name and len(whole) <= longest else title[:longest]
+        colon = "：" if locale.startswith("zh") else ": "
+        texts[locale] = _shortened(f"{name}{colon}{title}" if name else title, longest)
     return texts
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The text, or its beginning up to a word's end."""
+    if len(text) <= longest:
+        return text
+    begun = text[: longest - 1]
+    return f"{begun.rpartition(' ')[0] or begun}…"
