@@ -69,7 +69,7 @@ async def test_an_exercise_asked_for_by_the_api_reaches_no_customer(
 ) -> None:
     body = {"campaign": CLOSURE, "inputs": ALERT_INPUTS, "drill": True}
     answer = await caller.post("/api/v1/runs", json=body, headers={"idempotency-key": "one"})
-    assert answer.status_code == 202
+    assert (answer.status_code, answer.json()["drill"]) == (202, True)
     await plan_due(database)
     await drain(settings, database, 1)
     assert [to for to, _ in await kept(database)] == ["e1@example.com"]

@@ -120,6 +120,7 @@ def _facts(run: RunLine) -> dict[str, object]:
         "problem": run.problem,
         "created_at": run.created_at,
         "ended_at": run.ended_at,
+        "drill": run.drill,
         "counts": dict(run.counts),
         "planned": run.sums.planned,
         "sent": run.sums.sent,

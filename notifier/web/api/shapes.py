@@ -122,6 +122,7 @@ class RunOut(Shape):
     problem: str
     created_at: datetime
     ended_at: datetime | None
+    drill: bool = Field(description="an exercise: stamped, for staff alone")
     counts: dict[str, int]
     planned: int = Field(description="messages made so far: sent + not sent + waiting")
     sent: int = Field(description="taken by a provider, or published by a person")
