@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from notifier.delivery.trouble import AccountProblem, list_account_problems
+from notifier.domain.run import RunState
 from notifier.store.posts import PostTask, list_open_posts
 from notifier.store.views import overview as view
 from notifier.web.access.sessions import Visitor
@@ -66,7 +67,7 @@ async def _read(page: Page, visitor: Visitor, problems: Sequence[AccountProblem]
         to_review=to_review,
         unreviewed=[review for review in reviews if review not in to_review],
         doubts=await view.list_doubts(page.tx, page.team_id),
-        posts=await list_open_posts(page.tx, page.team_id),
+        posts=[post for post in await list_open_posts(page.tx, page.team_id) if post.run_state == RunState.RUNNING],
         accounts=problems,
         imports=await view.list_troubled_imports(page.tx, page.team_id),
     )
