@@ -31,10 +31,9 @@ class Crawl:
     routes: list[APIRoute]
     found: dict[tuple[str, ...], str] = field(default_factory=dict)
 
-    async def follow(self, page: Page, *, start: str = "/") -> list[str]:
-        """The addresses of all pages that can be reached, the start first."""
-        waiting = [start]
-        self._note(start)
+    async def follow(self, page: Page, *starts: str) -> list[str]:
+        """The addresses of all pages that can be reached, the starts first."""
+        waiting = [start for start in starts or ("/",) if self._note(start)]
         for path in waiting:
             await page.goto(self.url + path, wait_until="load")
             for link in await page.eval_on_selector_all("a[href]", _LINKS):
