@@ -464,7 +464,7 @@ async def test_the_post_of_a_stopped_run_says_not_to_publish_it(
     token = {"form_token": await form_token(visitor)}
     await visitor.post(f"/runs/{run_id}/stop", data=token)
     page = (await visitor.get("/posts")).text
-    assert ("do not publish this" in page, "Mark as posted" in page, "Copy the text" in page) == (True, False, False)
+    assert ("do not publish this" in page, "Mark as posted" in page, "data-copy" in page) == (True, False, False)
     assert "Posts to publish by hand" not in (await visitor.get("/")).text
     data = token | {"url": "https://a.example/"}
     assert (await visitor.post(f"/posts/{run_id}/{message_id}", data=data)).status_code == 409
