@@ -1,7 +1,6 @@
 """The editor of templates at the console: read, tried, saved, never over somebody, never a way out."""
 
 import re
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -12,8 +11,7 @@ from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.previews import find_preview, keep_preview
 from notifier.store.queue import open_bell
-from notifier.web.console.templates.mistakes import tell_mistake
-from notifier.web.console.words import Words
+from notifier.web.console.problems import say_problem
 from tests.builders import execute, fetch
 from tests.web.rooms import add_user, apply_pack, browser, form_token, log_in, running_app
 
@@ -349,10 +347,10 @@ async def test_an_export_is_a_zip_of_the_folder(visitor: httpx.AsyncClient) -> N
         ("takes 4 parts (206 characters, UCS-2) with the examples", "按示例数据将拆为 4 条（206 字符，UCS-2）"),
         ("sms.zh-CN.txt line 3: inputs.x is not set", "sms.zh-CN.txt 第 3 行：inputs.x 没有值"),
         ("Known are bank, contact", "可用的有：bank, contact"),
-        ("`{1}` is unknown", "`{1}` 无法识别"),
-        ("something nobody translated: `{9}`", "something nobody translated: `{9}`"),
+        ("Add `inputs.x: {example: …}` under variables", "请在 variables 下添加 `inputs.x: {example: …}`"),
+        ("Call macros on their own: {{ button(…) }}", "宏须单独调用：{{ button(…) }}"),
     ],
 )
-def test_a_mistake_is_told_in_the_readers_language(text: str, told: str) -> None:
-    assert tell_mistake(text, Words("zh-CN", ZoneInfo("Asia/Shanghai"))) == told
-    assert tell_mistake(text, Words("en", ZoneInfo("Asia/Shanghai"))) == text
+def test_a_templates_mistake_is_said_in_the_readers_language(text: str, told: str) -> None:
+    assert say_problem("zh-CN", text) == told
+    assert say_problem("en", text) == text

@@ -1,6 +1,5 @@
 """What somebody does with a template: save it, send oneself a test, take it over, copy it, export it."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -25,7 +24,6 @@ from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.console.show import open_page
 from notifier.web.console.templates.editor import Said, editor_page, find_template, look_and_render
 from notifier.web.console.templates.form import EditorForm, read_form
-from notifier.web.console.templates.mistakes import tell_mistake
 from notifier.web.values import Text
 
 router = APIRouter()
@@ -77,7 +75,7 @@ async def send_me(request: Request, visitor: Actor, key: Text) -> Response:
     said = Said(done="" if problem else "tested", problem=problem)
     async with open_page(request, visitor) as page:
         if request.headers.get("hx-request"):
-            return page.show("part/template_said.html", said=said, tell=partial(tell_mistake, t=page.words))
+            return page.show("part/template_said.html", said=said)
         status = 422 if problem else 200
         return await editor_page(page, definition, template, form, said, status=status, preview=shown.part)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, cast
 
 from fastapi import APIRouter, Request
@@ -30,7 +29,6 @@ from notifier.store.views.samples import FIRST, LocaleSamples, pick_samples
 from notifier.web.access.sessions import FormSender, LoggedIn, Visitor
 from notifier.web.console.show import Page, open_page
 from notifier.web.console.templates.form import EditorForm, read_form, with_files_changed
-from notifier.web.console.templates.mistakes import tell_mistake
 from notifier.web.security import MAIL_POLICY
 from notifier.web.values import Text
 
@@ -106,7 +104,6 @@ async def editor_page(
     return page.show(
         "template.html",
         status,
-        tell=partial(tell_mistake, t=page.words),
         edited=template,
         definition=definition,
         line=lines.get(definition.key),
@@ -185,7 +182,7 @@ async def look_and_render(request: Request, visitor: Visitor, form: EditorForm, 
     if looked.content is not None and looked.channel is Channel.SOCIAL:
         values["limits"] = post_limits(looked.content.text, accounts)
     async with open_page(request, visitor) as page:
-        values |= {"looked": looked, "form": form, "tell": partial(tell_mistake, t=page.words)}
+        values |= {"looked": looked, "form": form}
         return Rendered(looked=looked, part=page.render("part/template_preview.html", **values))
 
 

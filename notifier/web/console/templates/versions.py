@@ -1,7 +1,6 @@
 """Versions of a template: who saved what, how it differs from the one before, and the way back."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Form, Request
@@ -14,7 +13,6 @@ from notifier.store import definitions as stored
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.show import Page, open_page
 from notifier.web.console.templates.editor import NOTHING, Said, find_template, order_of
-from notifier.web.console.templates.mistakes import tell_mistake
 from notifier.web.values import Id, Text
 
 router = APIRouter()
@@ -53,7 +51,6 @@ async def _version_page(page: Page, key: str, version: int, said: Said = NOTHING
     return page.show(
         "template_version.html",
         status,
-        tell=partial(tell_mistake, t=page.words),
         newest=newest,
         edited=template,
         line=next(line for line in lines if line.version == version),
