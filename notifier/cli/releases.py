@@ -1,7 +1,6 @@
 """Commands by which a run is submitted, looked at as a whole, released by a second person, or given back."""
 
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ import typer
 from notifier.cli.door import TEAM, ask_who, find_actor, with_rows
 from notifier.cli.forecasts import say_forecast, step_facts
 from notifier.cli.inputs import read_moment
-from notifier.cli.show import WRONG_USAGE, complain, confirm, describe_counts, note, say, say_json, say_table
+from notifier.cli.show import WRONG_USAGE, complain, confirm, describe_counts, note, say, say_json
 from notifier.domain.channel import EmailContent
 from notifier.domain.errors import Conflict
 from notifier.domain.person import Person
@@ -249,7 +248,9 @@ def _say_review(found: Review, authors: list[str]) -> None:
     if found.parts:
         costs = ", ".join(f"{cost:,.2f} {currency}" for currency, cost in found.costs.items())
         facts.append(("SMS", f"{found.parts:,} parts at most{f', {costs}' if costs else ''}"))
-    say_table(("", ""), facts)
+    width = max(len(name) for name, _ in facts) + 2
+    for name, value in facts:
+        say(f"{name:<{width}}{value}")
     say()
     if found.forecast:
         say_forecast(found.forecast)
@@ -266,7 +267,9 @@ def _say_review(found: Review, authors: list[str]) -> None:
 
 
 def _spell(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return "  ".join(f"{locale}: {text}" for locale, text in value.items())
+    return str(value)
 
 
 def _domains(found: Review) -> list[str]:

@@ -50,6 +50,7 @@ class Told:
     subject: str
     href: str
     reason: str
+    has_more: bool  # the words do not say all of the detail
 
 
 @router.get("/audit")
@@ -135,6 +136,9 @@ def known_acts(t: Words) -> Mapping[str, list[tuple[str, str]]]:
 def tell_line(line: AuditLine, names: Names, t: Words) -> Told:
     """Who did what to what, in the reader's language."""
     kind, _, key = line.subject.partition(":")
+    told = {"reason", "note", "problem"} | (
+        set(line.detail) if len(line.detail) == 1 and _tell_facts(line, t) else set()
+    )
     return Told(
         line=line,
         actor=names.actor(line.actor),
@@ -142,6 +146,7 @@ def tell_line(line: AuditLine, names: Names, t: Words) -> Told:
         subject=_tell_subject(kind, key, names, t) if key else line.subject,
         href=subject_href(line.subject),
         reason=str(line.detail.get("reason") or line.detail.get("note") or line.detail.get("problem") or ""),
+        has_more=bool(set(line.detail) - told),
     )
 
 
@@ -164,7 +169,7 @@ def _tell_facts(line: AuditLine, t: Words) -> str:
             return t.listed([t(str(name)) for name in fields])
         case "user.sessions_ended", {"count": int(count)}:
             return t("%(count)s sessions", count=t.number(count))
-        case ("run.released" | "run.glass_broken"), {"contacts": int(contacts)}:
+        case (("run.released" | "run.glass_broken"), {"contacts": int(contacts)}):
             return t("%(count)s contacts", count=t.number(contacts))
         case "key.created", {"name": name}:
             return str(name)
