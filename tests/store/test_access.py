@@ -81,3 +81,39 @@ async def test_act_is_written_down(database: Database) -> None:
         await access.add_audit(tx, 1, actor="lin", act="run.stopped", subject="run:1", detail={"why": "mistake"})
         row = await tx.fetchrow("SELECT actor, act, subject, detail FROM notifier.audit")
     assert tuple(row) == ("lin", "run.stopped", "run:1", {"why": "mistake"})
+
+
+async def test_a_new_password_may_leave_one_session(database: Database) -> None:
+    async with database.transaction() as tx:
+        user = await _add(tx)
+        for token in (b"a" * 32, b"b" * 32):
+            await access.add_session(tx, user, token, timedelta(hours=1))
+        await access.set_password(tx, user, "other", but=b"b" * 32)
+        assert [one.token_hash for one in await access.list_sessions(tx, user)] == [b"b" * 32]
+
+
+async def test_use_of_a_session_is_noted_to_the_minute(database: Database) -> None:
+    async with database.transaction() as tx:
+        user = await _add(tx)
+        await access.add_session(tx, user, b"a" * 32, timedelta(hours=1))
+        await tx.execute("UPDATE notifier.sessions SET seen_at = now() - interval '2 minutes'")
+        (before,) = await access.list_sessions(tx, user)
+        await access.note_session_seen(tx, b"a" * 32)
+        (after,) = await access.list_sessions(tx, user)
+        await access.note_session_seen(tx, b"a" * 32)
+        (again,) = await access.list_sessions(tx, user)
+    assert before.seen_at < after.seen_at == again.seen_at
+
+
+async def test_only_the_last_live_admin_is_the_last(database: Database) -> None:
+    async with database.transaction() as tx:
+        first, second = await _add(tx), await _add(tx, "chen")
+        await access.set_role(tx, first, "admin")
+        assert (await access.lock_user(tx, 1, "lin"))[1]
+        assert not (await access.lock_user(tx, 1, "chen"))[1]
+        await access.set_role(tx, second, "admin")
+        assert not (await access.lock_user(tx, 1, "lin"))[1]
+        await access.disable_user(tx, second)
+        assert (await access.lock_user(tx, 1, "lin"))[1]
+        await access.enable_user(tx, second)
+        assert not (await access.lock_user(tx, 1, "lin"))[1]
