@@ -24,9 +24,11 @@ def parts(name: str) -> list[str]:
     return [plain[a:b] for a in range(len(plain)) for b in range(a + 2, len(plain) + 1)]
 
 
+@pytest.mark.parametrize("few", [5_000, 0], ids=["looked up first", "walked"])
 async def test_every_part_of_every_name_finds_exactly_those_that_hold_it(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
+    monkeypatch.setattr(view, "_FEW_NAMES", few)
     for number, name in enumerate(NAMES):
         await add_contact(database, settings, f"C{number}", name=name)
     for part in {part for name in NAMES for part in parts(name) if " " not in part}:

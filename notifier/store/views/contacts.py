@@ -9,7 +9,7 @@ from notifier.domain.contact import ContactKind
 from notifier.store.database import Tx
 
 _COUNTED_AT_MOST = 100_000
-_FEW, _FEW_MEMBERS = 2_000, 20_000
+_FEW, _FEW_MEMBERS, _FEW_NAMES = 2_000, 20_000, 5_000
 _TAG = re.compile(r"[A-Za-z0-9-]{1,35}")
 
 
@@ -78,10 +78,11 @@ async def find_contacts(tx: Tx, team_id: int, wanted: Wanted, *, after: int = 0,
     found = _Conditions(team_id, after, limit)
     _add_who(found, wanted)
     _add_filters(found, wanted)
-    has_few = await _add_list(tx, team_id, found, wanted.list_key) if wanted.list_key else False
+    has_few = await _add_words(tx, team_id, found, wanted.words) if wanted.words else False
+    has_few |= await _add_list(tx, team_id, found, wanted.list_key) if wanted.list_key else False
     has_few |= await _add_suppressed(tx, team_id, found) if wanted.is_suppressed else False
     # Few are found by an index: they are looked up first. Else the planner would walk all contacts in their order.
-    first = "MATERIALIZED" if wanted.words or wanted.keys or wanted.external_id or has_few else ""
+    first = "MATERIALIZED" if wanted.keys or wanted.external_id or has_few else ""
     rows = await tx.fetch(
         f"""
         WITH found AS {first} (
@@ -114,11 +115,22 @@ def _add_who(found: _Conditions, wanted: Wanted) -> None:
         )
     if either:
         found.add(f"({' OR '.join(either)})")
-    if wanted.words:
-        found.add(f"notifier.bigrams(c.name) @> {found.param(_pairs(wanted.words))}::text[]")
-    for word in wanted.words:  # pairs alone would also find them in another order
+
+
+async def _add_words(tx: Tx, team_id: int, found: _Conditions, words: Sequence[str]) -> bool:
+    """Only who has all these parts in the name; returns whether these are so few that they are looked up first."""
+    pairs = _pairs(words)
+    counted = """
+        SELECT count(*) FROM (
+            SELECT FROM notifier.contacts WHERE team_id = $1 AND notifier.bigrams(name) @> $2::text[] LIMIT $3 + 1) AS few
+    """
+    has_few: bool = await tx.fetchval(counted, team_id, pairs, _FEW_NAMES) <= _FEW_NAMES
+    if has_few:  # else the next one is never far
+        found.add(f"notifier.bigrams(c.name) @> {found.param(pairs)}::text[]")
+    for word in words:  # pairs alone would also find them in another order
         sought = found.param(word if len(word) > 1 else f" {word}")
         found.add(f"strpos(' ' || lower(c.name), {sought}) > 0")
+    return has_few
 
 
 def _pairs(words: Sequence[str]) -> list[str]:
