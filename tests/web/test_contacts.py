@@ -1,6 +1,7 @@
 """Contacts at the console: found, imported, told whole, and changed by those who may."""
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -148,7 +149,7 @@ async def test_a_file_may_be_longer_than_other_bodies_up_to_the_setting(database
 
 
 async def test_a_file_of_somebody_unknown_is_not_read(database: Database, settings: Settings) -> None:
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         yield b"--x\r\n"
         raise AssertionError("the body was read")
 
@@ -156,7 +157,7 @@ async def test_a_file_of_somebody_unknown_is_not_read(database: Database, settin
         for path in ("/contacts/import", "/api/v1/imports"):
             answer = await client.post(
                 path, content=endless(), headers={"content-type": "multipart/form-data; boundary=x"}
-            )  # type: ignore[arg-type]
+            )
             assert answer.status_code == 401
 
 
