@@ -13,12 +13,13 @@ from notifier.logs import get_logger
 from notifier.planning.catalogue import find_bank
 from notifier.planning.samples import RunMaterial, read_material, render_for
 from notifier.rendering.sms import count_parts
-from notifier.store import contacts, runs
+from notifier.store import contacts, proofs, runs
 from notifier.store import definitions as stored
 from notifier.store import notes as store
 from notifier.store.access import add_audit
 from notifier.store.database import Database, Tx
-from notifier.store.notes import Addressee, NewNote, ProofReader
+from notifier.store.notes import Addressee, NewNote
+from notifier.store.proofs import ProofReader
 from notifier.store.runs import Run
 
 log = get_logger()
@@ -114,18 +115,18 @@ async def queue_proofs(database: Database, *, limit: int = 100) -> int:
     queued = 0
     for _ in range(limit):
         async with database.transaction() as tx:
-            due = await store.next_step_to_proof(tx)
+            due = await proofs.next_step_to_proof(tx)
             if due is None:
                 break
-            await store.mark_proofed(tx, due.run_id, due.step)
+            await proofs.mark_proofed(tx, due.run_id, due.step)
             run = await runs.get_run(tx, RunId(due.run_id))
             queued += await _queue_step(tx, run, due.step)
     return queued
 
 
 async def _queue_step(tx: Tx, run: Run, step: str) -> int:
-    readers = await store.list_proof_readers(tx, run.team_id)
-    channels = await store.list_step_channels(tx, run.id, step) if readers else []
+    readers = await proofs.list_proof_readers(tx, run.team_id)
+    channels = await proofs.list_step_channels(tx, run.id, step) if readers else []
     if not channels:
         return 0
     queued = 0
@@ -180,7 +181,7 @@ async def _queue_proof(
 
 async def _sample(tx: Tx, run: Run, material: RunMaterial, *, step: str, channel: Channel, locale: str) -> Content:
     """With a frozen run's first contact of this locale, else with the template's example of one."""
-    external_id = await store.find_included_contact(tx, run.id, locale) if run.frozen_at else None
+    external_id = await proofs.find_included_contact(tx, run.id, locale) if run.frozen_at else None
     found = await contacts.get_contact(tx, run.team_id, external_id) if external_id else None
     one = material.step(step)
     if found is None:
@@ -194,7 +195,7 @@ async def _sample(tx: Tx, run: Run, material: RunMaterial, *, step: str, channel
 async def add_reader(tx: Tx, team_id: int, reader: ProofReader, by: Person) -> int:
     """Add somebody to the proof list; the id of `reader` is not looked at. Addresses are normalised by the door."""
     _check_reader(reader)
-    reader_id = await store.add_proof_reader(
+    reader_id = await proofs.add_proof_reader(
         tx, team_id, name=reader.name, email=reader.email, phone=reader.phone, locale=reader.locale
     )
     await _tell(tx, team_id, "proof-reader.added", replace(reader, id=reader_id), by)
@@ -203,16 +204,16 @@ async def add_reader(tx: Tx, team_id: int, reader: ProofReader, by: Person) -> i
 
 async def change_reader(tx: Tx, team_id: int, reader: ProofReader, by: Person) -> None:
     """Make one of them exactly this; `NotFound`, `Conflict` for a taken name."""
-    await store.get_proof_reader(tx, team_id, reader.id)
+    await proofs.get_proof_reader(tx, team_id, reader.id)
     _check_reader(reader)
-    await store.change_proof_reader(tx, team_id, reader)
+    await proofs.change_proof_reader(tx, team_id, reader)
     await _tell(tx, team_id, "proof-reader.changed", reader, by)
 
 
 async def remove_reader(tx: Tx, team_id: int, reader_id: int, by: Person) -> None:
     """Take somebody off the list; proofs that are queued already still go out."""
-    reader = await store.get_proof_reader(tx, team_id, reader_id)
-    await store.remove_proof_reader(tx, team_id, reader_id)
+    reader = await proofs.get_proof_reader(tx, team_id, reader_id)
+    await proofs.remove_proof_reader(tx, team_id, reader_id)
     await _tell(tx, team_id, "proof-reader.removed", reader, by)
 
 

@@ -4,7 +4,7 @@ from notifier.domain.errors import InputError
 from notifier.domain.note import one_line
 from notifier.domain.template import Bank
 from notifier.planning.contact_import.values import read_email, read_phone
-from notifier.store.notes import ProofReader
+from notifier.store.proofs import ProofReader
 
 _LONGEST_NAME = 60
 

@@ -24,7 +24,7 @@ from notifier.planning.notes import (
 from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.database import Database
-from notifier.store.notes import ProofReader
+from notifier.store.proofs import ProofReader
 from notifier.store.runs import get_run
 from tests.builders import add_contact, campaign, define, execute, fetch, launch, launch_and_plan, pass_time, set_now
 

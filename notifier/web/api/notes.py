@@ -10,8 +10,10 @@ from notifier.domain.channel import Channel
 from notifier.domain.note import NoteKind
 from notifier.planning.notes import TooManyTests, add_reader, ask_for_test, change_reader, remove_reader
 from notifier.store import notes as store
+from notifier.store import proofs
 from notifier.store.database import Database, Tx
-from notifier.store.notes import NoteLine, ProofReader
+from notifier.store.notes import NoteLine
+from notifier.store.proofs import ProofReader
 from notifier.store.runs import get_run
 from notifier.store.views.runs import get_run_line
 from notifier.web.api.keyed import Reader, Sender, Writer, once, person
@@ -111,7 +113,7 @@ async def list_readers(request: Request, key: Reader) -> Listed[ReaderOut]:
     """All of them, by name."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
-        found = await store.list_proof_readers(tx, key.team_id)
+        found = await proofs.list_proof_readers(tx, key.team_id)
     return Listed(items=[_tell_reader(one) for one in found], next_cursor=None)
 
 
@@ -122,7 +124,7 @@ async def add(request: Request, key: Writer, body: ReaderIn) -> ReaderOut:
     async with database.transaction() as tx:
         reader = await _read(request, tx, key.team_id, 0, body)
         reader_id = await add_reader(tx, key.team_id, reader, person(key))
-        return _tell_reader(await store.get_proof_reader(tx, key.team_id, reader_id))
+        return _tell_reader(await proofs.get_proof_reader(tx, key.team_id, reader_id))
 
 
 @router.put("/proof-readers/{reader_id}", summary="Make a proof reader exactly this")

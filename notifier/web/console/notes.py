@@ -16,6 +16,7 @@ from notifier.domain.links import LinkKind, sign_link
 from notifier.domain.note import NoteKind, NoteState
 from notifier.planning.notes import TooManyTests, add_reader, ask_for_test, change_reader, remove_reader
 from notifier.store import notes as store
+from notifier.store import proofs
 from notifier.store.database import Database
 from notifier.store.notes import NoteLine
 from notifier.store.runs import get_run
@@ -170,7 +171,7 @@ async def _readers_page(
     return page.show(
         "proof_readers.html",
         422 if isinstance(problem, InputError) else 409 if problem else 200,
-        readers=await store.list_proof_readers(page.tx, page.team_id),
+        readers=await proofs.list_proof_readers(page.tx, page.team_id),
         typed=typed or {},
         problem=say_problem(problem, page.words),
         problem_field=problem.field if isinstance(problem, InputError) else "name",
