@@ -96,10 +96,18 @@ async def _read_draft(tx: Tx, version: CampaignVersion, draft: Draft, *, team_id
         purpose=await run_purpose(tx, version.campaign, inputs),
         launched_by=by.name,
         at_once=draft.at is None,
-        drill=draft.drill,
+        drill=draft.drill or await _follows_drill(tx, version.campaign, inputs),
         authors=() if by.user_id is None else (by.user_id,),
         segment_id=await _segment_id(tx, team_id, draft.segment),
     )
+
+
+async def _follows_drill(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) -> bool:
+    """What follows an exercise is part of it, whoever forgets to say so."""
+    named = [
+        inputs[name] for name, wanted in campaign.inputs.items() if wanted.type is InputType.RUN and name in inputs
+    ]
+    return any([(await runs.get_run(tx, int(str(number)))).drill for number in named])
 
 
 async def _segment_id(tx: Tx, team_id: int, key: str) -> int | None:

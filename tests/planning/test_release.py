@@ -305,3 +305,18 @@ async def test_a_segment_narrows_whom_a_run_means(database: Database, settings: 
     run = await _submitted(database, lin, segment="one")
     await _release(database, run, chen)
     assert (await plan_due(database)).messages == 1
+
+
+async def test_what_follows_an_exercise_is_one(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await _scene(database, settings, tmp_path)
+    fix = (
+        "campaign: fix\ntitle: {zh-CN: 更正, en: Fix}\npurpose: {of: corrects}\ninputs:\n"
+        "  corrects: {type: run, label: {zh-CN: 更正, en: Corrects}}\n"
+        "steps:\n  inform: {channels: [email], template: note, with: {word: 更正}}\n"
+    )
+    await define(database, tmp_path, ALARM, fix)
+    lin = await _person(database, "lin", Role.AUTHOR)
+    async with database.transaction() as tx:
+        drill = await launch_campaign(tx, team_id=1, draft=Draft(campaign_key="alarm", drill=True), by=lin)
+        draft = Draft(campaign_key="fix", inputs={"corrects": drill.id})
+        assert (await launch_campaign(tx, team_id=1, draft=draft, by=lin)).drill
