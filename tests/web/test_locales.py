@@ -38,7 +38,7 @@ def _said() -> set[str]:
 
 
 _JINJA = re.compile(r"{#.*?#}|{%.*?%}|{{.*?}}", re.DOTALL)
-_ADDRESS = re.compile(r"https?://[\w.-]*")
+_ADDRESS = re.compile(r"https?://[\w.-]*|\?\w+=[\w=&;]*")
 _SPOKEN = ("alt", "aria-label", "aria-description", "placeholder", "title")
 _THE_SAME_EVERYWHERE = {"CSV", "API"}
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
