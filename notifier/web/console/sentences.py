@@ -63,7 +63,7 @@ def tell_audience(rule: Rule, t: Words) -> str:  # noqa: C901 - one line per rul
             return _tell_attribute(rule, t)
         case rules.HasConsent(channel, topic):
             words = "consented to %(channel)s about %(topic)s" if topic else "consented to %(channel)s"
-            return t(words, channel=t(channel.value), topic=topic)
+            return t(words, channel=t(channel.value), topic=t(topic) if topic else "")
         case rules.InList(key):
             return t("on the list %(key)s", key=key)
         case rules.History():
