@@ -1,6 +1,8 @@
 """Definitions as stored, read back into domain words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import NotFound
@@ -76,3 +78,9 @@ async def pin(tx: Tx, team_id: int, campaign: Campaign) -> Pinned:
         surveys={step.survey: newest["survey", step.survey] for step in campaign.steps if step.survey},
         accounts={key: number for (kind, key), number in newest.items() if kind == "account"},
     )
+
+
+async def writers_of(tx: Tx, campaign_id: int, pinned: Mapping[str, Any]) -> tuple[int, ...]:
+    """The users who wrote these versions here; a run that no person drafted is of their making."""
+    texts = [*pinned["templates"].values(), *pinned["surveys"].values()]
+    return tuple(await stored.list_authors(tx, [campaign_id, pinned["bank"], *texts]))

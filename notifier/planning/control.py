@@ -34,7 +34,7 @@ async def _move(tx: Tx, run_id: int, act: str, by: str) -> None:
     run = await runs.get_run(tx, run_id, lock=True)
     if run.state not in sources:
         raise Conflict(f"run {run_id} is {run.state}: it cannot {act}")
-    if act == "resume" and run.frozen_at is None:
+    if act == "resume" and run.frozen_at is None and run.kind != "standing":  # a standing run freezes nobody
         target = "scheduled"
     await runs.gate_claims(tx, run_id)
     await runs.set_run_state(tx, run_id, target)

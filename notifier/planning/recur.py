@@ -7,7 +7,7 @@ from notifier.domain.inputs import default_inputs
 from notifier.domain.person import SCHEDULE
 from notifier.domain.run import RunState
 from notifier.logs import get_logger
-from notifier.planning.catalogue import CampaignVersion, get_campaign, list_campaigns, pin
+from notifier.planning.catalogue import CampaignVersion, get_campaign, list_campaigns, pin, writers_of
 from notifier.planning.draft import audit_run, run_purpose
 from notifier.planning.schedule import first_due_at, next_occurrence
 from notifier.planning.steps import useless_after
@@ -98,6 +98,7 @@ async def _make_next(tx: Tx, team_id: int, version: CampaignVersion, now: dateti
 
 async def _make_run(tx: Tx, team_id: int, version: CampaignVersion, nominal_at: datetime) -> Run:
     inputs, complete = default_inputs(version.campaign)
+    pinned = (await pin(tx, team_id, version.campaign)).as_json()
     new = NewRun(
         team_id=team_id,
         campaign_id=version.id,
@@ -107,10 +108,11 @@ async def _make_run(tx: Tx, team_id: int, version: CampaignVersion, nominal_at: 
         nominal_at=nominal_at,
         inputs=inputs,
         audience_list="",
-        pinned=(await pin(tx, team_id, version.campaign)).as_json(),
+        pinned=pinned,
         purpose=await run_purpose(tx, version.campaign, inputs),
         launched_by=SCHEDULE.name,
         occurrence_at=nominal_at,
+        authors=await writers_of(tx, version.id, pinned),
     )
     run = await runs.get_run(tx, await runs.add_run(tx, new))
     await audit_run(tx, run, SCHEDULE, "run.made", campaign=run.campaign_key)

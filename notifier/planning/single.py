@@ -8,7 +8,7 @@ from notifier.domain.errors import Conflict, InputError, NotFound, NotReleased
 from notifier.domain.message import MessageId, RunId
 from notifier.domain.person import Person
 from notifier.domain.run import RunState
-from notifier.planning.catalogue import CampaignVersion, find_campaign, get_campaign, pin
+from notifier.planning.catalogue import CampaignVersion, find_campaign, get_campaign, pin, writers_of
 from notifier.planning.draft import audit_run, check_inputs, run_purpose
 from notifier.planning.release import release_facts, start_released
 from notifier.store import clock, releases, runs
@@ -61,11 +61,12 @@ async def _released_run(tx: Tx, team_id: int, campaign_key: str, by: Person) -> 
     run = await ask_release(tx, team_id=team_id, campaign_key=campaign_key, by=by)
     if run.state == RunState.SUBMITTED:
         earlier = await runs.find_released_standing(tx, team_id, campaign_key)
-        if earlier is None:
-            raise NotReleased(f"single messages of {campaign_key} wait for run {run.id} to be released by a person")
-        run = await _standing_run(
-            tx, await _new_standing(tx, team_id, await get_campaign(tx, earlier), earlier.pinned), by
-        )
+        if earlier is not None:
+            run = await _standing_run(
+                tx, await _new_standing(tx, team_id, await get_campaign(tx, earlier), earlier.pinned), by
+            )
+    if run.state == RunState.SUBMITTED:
+        raise NotReleased(f"single messages of {campaign_key} wait for run {run.id} to be released by a person")
     if run.state == RunState.STOPPED:
         raise Conflict(f"run {run.id}, to which these messages belong, is stopped: resume it first")
     return run
@@ -85,6 +86,7 @@ async def _new_standing(tx: Tx, team_id: int, version: CampaignVersion, pinned: 
         pinned=pinned,
         purpose=await run_purpose(tx, version.campaign, {}),
         launched_by="",
+        authors=await writers_of(tx, version.id, pinned),
     )
 
 
@@ -94,7 +96,8 @@ async def _standing_run(tx: Tx, wanted: NewRun, by: Person) -> Run:
         found = await runs.find_standing(tx, wanted)
         if found is not None:
             return found
-        new = replace(wanted, nominal_at=at, launched_by=by.name, authors=() if by.user_id is None else (by.user_id,))
+        mine = () if by.user_id is None or by.user_id in wanted.authors else (by.user_id,)
+        new = replace(wanted, nominal_at=at, launched_by=by.name, authors=(*wanted.authors, *mine))
         try:
             async with tx.transaction():
                 return await _make_standing(tx, new, by)
@@ -104,7 +107,7 @@ async def _standing_run(tx: Tx, wanted: NewRun, by: Person) -> Run:
 
 
 async def _make_standing(tx: Tx, new: NewRun, by: Person) -> Run:
-    """A release of the very same versions holds in every month."""
+    """A release of the very same versions by a second person holds in every month."""
     run = await runs.get_run(tx, await runs.add_run(tx, new))
     found = await release_facts(tx, run)
     earlier = await releases.find_standing_release(tx, run.team_id, found.hash)

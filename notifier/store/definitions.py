@@ -1,6 +1,6 @@
 """Immutable versions of bank, accounts, surveys, templates and campaigns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -191,3 +191,15 @@ def _read_line(row: Any) -> VersionLine:
 
 def _read(row: Any) -> Definition:
     return Definition(**dict(row))
+
+
+async def list_authors(tx: Tx, ids: Sequence[int]) -> list[int]:
+    """The users who made these versions, each once, in the order they came; files have none."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT author_id FROM notifier.definitions WHERE id = ANY($1::bigint[]) AND author_id IS NOT NULL
+        ORDER BY author_id
+        """,
+        list(ids),
+    )
+    return [row["author_id"] for row in rows]

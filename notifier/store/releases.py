@@ -70,12 +70,18 @@ async def find_release(tx: Tx, run_id: int) -> Release | None:
 
 
 async def find_standing_release(tx: Tx, team_id: int, digest: bytes) -> Release | None:
-    """The newest release of single messages with these very facts, in whichever month."""
+    """The newest release of single messages with these very facts, in whichever month, by a second person.
+
+    None where its run does not run any more: who ended it ended them all.
+    """
     row = await tx.fetchrow(
         f"""
-        SELECT {_RELEASE} FROM notifier.releases r WHERE team_id = $1 AND hash = $2 AND voided_at IS NULL
-            AND EXISTS (SELECT 1 FROM notifier.runs WHERE id = r.run_id AND kind = 'standing' AND state <> 'cancelled')
-        ORDER BY id DESC LIMIT 1
+        WITH newest AS (
+            SELECT {_RELEASE} FROM notifier.releases r WHERE team_id = $1 AND hash = $2 AND voided_at IS NULL
+                AND EXISTS (SELECT 1 FROM notifier.runs WHERE id = r.run_id AND kind = 'standing')
+            ORDER BY id DESC LIMIT 1)
+        SELECT n.* FROM newest n JOIN notifier.runs r ON r.id = n.run_id AND r.state = 'running'
+        WHERE n.break_glass = ''
         """,
         team_id,
         digest,

@@ -313,12 +313,12 @@ async def newest_run(tx: Tx, team_id: int, campaign_key: str, kind: str) -> Run 
 
 
 async def find_standing(tx: Tx, wanted: NewRun) -> Run | None:
-    """The standing run of these very versions in the month of `nominal_at` or later."""
+    """The standing run of these very versions in the month of `nominal_at` or later; a stopped one in any month."""
     row = await tx.fetchrow(
         f"""
         SELECT {_RUN} FROM notifier.runs
-        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND nominal_at >= $3 AND campaign_id = $4
-            AND pinned = $5 AND state IN ('submitted', 'running', 'stopped')
+        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND campaign_id = $4 AND pinned = $5
+            AND (nominal_at >= $3 AND state IN ('submitted', 'running') OR state = 'stopped')
         ORDER BY nominal_at DESC LIMIT 1
         """,
         wanted.team_id,
@@ -331,18 +331,18 @@ async def find_standing(tx: Tx, wanted: NewRun) -> Run | None:
 
 
 async def find_released_standing(tx: Tx, team_id: int, campaign_key: str) -> Run | None:
-    """The newest standing run that was released, of whichever versions and month."""
+    """The newest standing run that was released, of whichever versions and month; None where that was cancelled."""
     row = await tx.fetchrow(
         f"""
         SELECT {_RUN} FROM notifier.runs r
-        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND state IN ('running', 'stopped')
+        WHERE team_id = $1 AND campaign_key = $2 AND kind = 'standing' AND state IN ('running', 'stopped', 'cancelled')
             AND EXISTS (SELECT 1 FROM notifier.releases v WHERE v.run_id = r.id AND v.voided_at IS NULL)
         ORDER BY nominal_at DESC LIMIT 1
         """,
         team_id,
         campaign_key,
     )
-    return _read(row) if row else None
+    return _read(row) if row and row["state"] != "cancelled" else None
 
 
 async def has_list(tx: Tx, team_id: int, key: str) -> bool:
