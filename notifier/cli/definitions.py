@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from notifier.cli.door import describe, read_folder_settings, with_rows
+from notifier.cli.door import describe, read_folder_settings, who, with_rows
 from notifier.cli.show import WRONG_USAGE, complain, confirm, note, problem_of, say, say_json, working
 from notifier.domain.errors import DefinitionErrors, InputError, ServiceError
 from notifier.domain.spec import Kind
@@ -159,7 +159,7 @@ async def _apply(_settings: Settings, database: Database, found: Definitions, to
         _say_differences(differences, count)
     if count and not told.dry_run:
         confirm(f"Apply {count} changes?", yes=told.yes)
-        await apply_definitions(database, found, take_back=told.take_back)
+        await apply_definitions(database, found, take_back=told.take_back, by=who())
         note(f"Applied {count} changes.")
     return differences
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from notifier.planning.definitions.folder import Definitions
 from notifier.store import definitions as stored
-from notifier.store.database import Database
+from notifier.store.access import add_audit
+from notifier.store.database import Database, Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,13 @@ class Change:
 
 
 async def apply_definitions(
-    database: Database, found: Definitions, *, team_id: int = 1, dry: bool = False, take_back: bool = False
+    database: Database,
+    found: Definitions,
+    *,
+    team_id: int = 1,
+    dry: bool = False,
+    take_back: bool = False,
+    by: str = "apply",
 ) -> list[Change]:
     """Store every definition that is new or differs, retire what its file no longer defines. Idempotent.
 
@@ -53,7 +60,17 @@ async def apply_definitions(
                 changes.append(Change(kind=kind, key=key, act="retired", file=old.file))
                 if not dry:
                     await stored.retire(tx, team_id, kind, key)
+        if not dry:
+            await _audit(tx, team_id, changes, by)
     return changes
+
+
+async def _audit(tx: Tx, team_id: int, changes: list[Change], by: str) -> None:
+    """A row for each definition that is another from now on."""
+    for one in changes:
+        if one.does_something:
+            subject, detail = f"{one.kind}:{one.key}", {"file": one.file}
+            await add_audit(tx, team_id, actor=by, act=f"definition.{one.act}", subject=subject, detail=detail)
 
 
 def _decide(old: stored.Definition | None, digest: bytes, *, take_back: bool) -> str:

@@ -108,3 +108,11 @@ async def test_files_take_back_what_the_console_did_not_change(database: Databas
     found = load_definitions(tmp_path)
     assert await apply_definitions(database, found) == []
     assert _acts(await apply_definitions(database, found, take_back=True)) == {("taken-back", "template", "note")}
+
+
+async def test_each_change_is_audited_once_with_who_made_it(database: Database, tmp_path: Path) -> None:
+    found = load_definitions(write_folder(tmp_path, {"campaigns/news.yaml": campaign()}))
+    await apply_definitions(database, found, by="cli:lin")
+    await apply_definitions(database, found, by="cli:chen")
+    rows = await fetch(database, "SELECT actor, act FROM notifier.audit WHERE subject = 'campaign:news'")
+    assert rows == [("cli:lin", "definition.added")]

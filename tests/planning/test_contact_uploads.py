@@ -129,7 +129,9 @@ async def test_a_started_import_is_read_with_an_exact_account_and_its_file_is_fo
     assert await fetch(desk.database, "SELECT count(*)::int FROM notifier.import_parts") == [(0,)]
     assert await fetch(desk.database, "SELECT sample FROM notifier.imports") == [(None,)]
     assert [problem["row"] for problem in await desk.errors(import_id)] == ["3"]
-    acts = await fetch(desk.database, "SELECT act, actor FROM notifier.audit ORDER BY id")
+    acts = await fetch(
+        desk.database, "SELECT act, actor FROM notifier.audit WHERE act NOT LIKE 'definition.%' ORDER BY id"
+    )
     assert acts == [("import.uploaded", "lin"), ("import.started", "lin")]
 
 

@@ -51,7 +51,7 @@ async def test_a_stopped_run_goes_on_when_resumed(database: Database, settings: 
         await resume_run(tx, run.id, "test")
     await drain(settings, database)
     assert await state_counts(database) == {"accepted": 3}
-    acts = await fetch(database, "SELECT act FROM notifier.audit ORDER BY id")
+    acts = await fetch(database, "SELECT act FROM notifier.audit WHERE act NOT LIKE 'definition.%' ORDER BY id")
     assert [act for (act,) in acts] == ["run.drafted", "run.submitted", "run.released", "run.stop", "run.resume"]
 
 

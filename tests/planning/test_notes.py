@@ -320,7 +320,9 @@ async def test_the_proof_list_is_audited_without_addresses(database: Database, t
         changed = ProofReader(id=reader_id, name="Reader", email="", phone="+12125550199", locale="en")
         await change_reader(tx, 1, changed, by)
         await remove_reader(tx, 1, reader_id, by)
-    rows = await fetch(database, "SELECT act, actor, detail::text FROM notifier.audit ORDER BY id")
+    rows = await fetch(
+        database, "SELECT act, actor, detail::text FROM notifier.audit WHERE act NOT LIKE 'definition.%' ORDER BY id"
+    )
     told = [(act, actor) for act, actor, _ in rows]
     assert told == [("proof-reader.added", "lin"), ("proof-reader.changed", "lin"), ("proof-reader.removed", "lin")]
     assert not any("example.com" in detail or "5550199" in detail for _, _, detail in rows)

@@ -76,7 +76,7 @@ def test_a_translation_has_a_place_for_every_value() -> None:
 @pytest.mark.parametrize(
     ("problem", "said"),
     [
-        (Conflict("run 7 is scheduled: only a draft can be submitted"), "批次 7 的状态是“已排期”，只有草稿可以提交"),
+        (Conflict("run 7 is scheduled: only a draft can be submitted"), "执行 7 的状态是“已排期”，只有草稿可以提交"),
         (InputError("at", "lies in the past", "Give a time from now on"), "是过去的时间。请选择现在以后的时间。"),
         (InputError("word", "is 41 characters long", "At most 40 are allowed"), "有 41 个字符。最多 40 个。"),
         (NotFound("there is no list 'vip'"), "没有名单'vip'"),
