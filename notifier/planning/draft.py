@@ -17,6 +17,7 @@ from notifier.store import definitions as stored
 from notifier.store.access import add_audit
 from notifier.store.database import Tx
 from notifier.store.releases import void_release
+from notifier.store.run_steps import drop_steps, lock_steps
 from notifier.store.runs import NewRun, Run
 
 
@@ -61,7 +62,7 @@ async def edit_run(tx: Tx, run_id: int, draft: Draft, by: Person) -> Run:
 
 async def lock_open_run(tx: Tx, run_id: int) -> Run:
     """The run with its steps, locked against planners and everybody else; `Conflict` where it cannot be changed."""
-    await runs.lock_steps(tx, run_id)
+    await lock_steps(tx, run_id)
     run = await runs.get_run(tx, run_id, lock=True)
     if run.kind == "standing" or run.frozen_at is not None or run.state not in OPEN:
         raise Conflict(f"run {run_id} is {run.state}: it cannot be changed any more")
@@ -72,7 +73,7 @@ async def rewrite_run(tx: Tx, run: Run, new: NewRun, by: Person) -> None:
     """What the run says from now on; whoever released it before released something else."""
     authors = (*run.authors, *(one for one in new.authors if one not in run.authors))
     await runs.change_run(tx, run.id, replace(new, authors=authors))
-    await runs.drop_steps(tx, run.id)
+    await drop_steps(tx, run.id)
     voided = await void_release(tx, run.id)
     await audit_run(tx, run, by, "run.edited", release_voided=voided)
 

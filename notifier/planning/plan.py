@@ -18,7 +18,8 @@ from notifier.store.access import add_audit
 from notifier.store.audience import Fragment, compile_rule
 from notifier.store.database import TRANSIENT, Database, Tx
 from notifier.store.messages.plan import CHUNK, StepPlan, StepRow, finish_step, lock_step, plan_chunk, plan_posts
-from notifier.store.runs import DueStep, Run
+from notifier.store.run_steps import DueStep, list_due_steps
+from notifier.store.runs import Run
 
 log = get_logger()
 _FREEZE_FIRST = 3  # the first free parameter of `freeze_recipients`
@@ -44,7 +45,7 @@ async def plan_due(database: Database, *, chunk: int = CHUNK) -> Planned:
     messages = 0
     while True:
         async with database.transaction() as tx:
-            due = [step for step in await runs.list_due_steps(tx) if step not in passed]
+            due = [step for step in await list_due_steps(tx) if step not in passed]
         if not due:
             return Planned(steps=len(done), messages=messages)
         try:

@@ -27,6 +27,7 @@ from notifier.store import clock, releases, runs
 from notifier.store.audience import count_audience
 from notifier.store.database import Tx
 from notifier.store.releases import NewRelease, Release
+from notifier.store.run_steps import drop_steps, lock_steps
 from notifier.store.runs import NewRun, Run
 
 log = get_logger()
@@ -150,7 +151,7 @@ async def release_run(tx: Tx, run_id: int, by: Person, *, hash: bytes, break_gla
     `Forbidden` for an author, a role that may not or a key without a user; `Conflict` where the run is not submitted,
     its time is over or something changed since it was seen.
     """
-    await runs.lock_steps(tx, run_id)
+    await lock_steps(tx, run_id)
     run = await runs.get_run(tx, run_id, lock=True)
     if run.state != RunState.SUBMITTED:
         raise Conflict(f"run {run_id} is {run.state}: only a submitted run can be released")
@@ -228,15 +229,15 @@ async def start_released(tx: Tx, run: Run) -> None:
     state = RunState.RUNNING if run.kind == "standing" else RunState.SCHEDULED
     nominal_at = await clock.now(tx) if run.at_once else run.nominal_at
     await runs.start_run(tx, run.id, state=state, nominal_at=nominal_at)
-    await runs.drop_steps(tx, run.id)
+    await drop_steps(tx, run.id)
     await write_steps(tx, await runs.get_run(tx, run.id), await get_campaign(tx, run))
 
 
 async def review_break_glass(tx: Tx, run_id: int, by: Person, note: str) -> None:
     """Another person looked at an emergency that was released alone, and wrote down what they found."""
     run = await runs.get_run(tx, run_id, lock=True)
-    release = await releases.find_release(tx, run_id)
-    if release is None or not release.break_glass or release.reviewed_at is not None:
+    release = await releases.find_unreviewed(tx, run_id)
+    if release is None:
         raise Conflict(f"run {run_id} has no release that waits for a review")
     person = await _as_of_now(tx, by)
     if person.user_id is None or not person.may(RELEASING):

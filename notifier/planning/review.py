@@ -28,7 +28,8 @@ from notifier.providers.registry import capabilities_of
 from notifier.rendering.addresses import addresses_in
 from notifier.store import definitions as stored
 from notifier.store.database import Tx
-from notifier.store.runs import NewStep, Run
+from notifier.store.run_steps import NewStep
+from notifier.store.runs import Run
 from notifier.store.views.samples import LocaleSamples, SampleContact
 
 

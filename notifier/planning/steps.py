@@ -7,14 +7,14 @@ from notifier.domain.inputs import read_inputs
 from notifier.domain.purpose import POST_EXPIRES, RULES, Purpose
 from notifier.planning.catalogue import CampaignVersion
 from notifier.planning.schedule import LARGEST_OFFSET, step_local_time
-from notifier.store import runs
 from notifier.store.database import Tx
-from notifier.store.runs import NewStep, Run
+from notifier.store.run_steps import NewStep, add_steps
+from notifier.store.runs import Run
 
 
 async def write_steps(tx: Tx, run: Run, version: CampaignVersion) -> None:
     """Keep the steps of the run as it stands."""
-    await runs.add_steps(tx, run.id, make_steps(run, version))
+    await add_steps(tx, run.id, make_steps(run, version))
 
 
 def make_steps(run: Run, version: CampaignVersion) -> list[NewStep]:

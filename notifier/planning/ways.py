@@ -15,7 +15,8 @@ from notifier.planning.schedule import to_utc
 from notifier.store import clock
 from notifier.store import definitions as stored
 from notifier.store.database import Tx
-from notifier.store.runs import NewStep, Run
+from notifier.store.run_steps import NewStep
+from notifier.store.runs import Run
 from notifier.store.views.forecast import measure_speeds
 
 
