@@ -7,6 +7,7 @@ from notifier.domain.person import ACTING, RELEASING, Person
 from notifier.domain.purpose import Purpose
 from notifier.domain.run import RunState
 from notifier.planning.review import Review
+from notifier.store.releases import Release
 
 
 class Hindrance(StrEnum):
@@ -28,6 +29,11 @@ class Acts:
     break_glass: bool
     test: bool
     hindrance: Hindrance | None
+
+
+def may_review(release: Release, by: Person) -> bool:
+    """As `review_break_glass` decides, of a release that waits for it."""
+    return by.may(RELEASING) and by.user_id is not None and by.user_id != release.user_id
 
 
 def possible_acts(review: Review, by: Person) -> Acts:

@@ -10,7 +10,7 @@ from notifier.store.database import Tx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release that holds: nothing of its run was changed since."""
+    """A release; it holds until anything of its run is changed."""
 
     id: int
     run_id: int
@@ -98,16 +98,16 @@ async def void_release(tx: Tx, run_id: int) -> bool:
     return found is not None
 
 
-async def list_unreviewed(tx: Tx, team_id: int) -> list[Release]:
-    """Emergencies released alone that nobody else has looked at since, oldest first."""
-    rows = await tx.fetch(
+async def find_unreviewed(tx: Tx, run_id: int) -> Release | None:
+    """The oldest release of the run by one person alone that nobody else has looked at since, voided or not."""
+    row = await tx.fetchrow(
         f"""
         SELECT {_RELEASE} FROM notifier.releases
-        WHERE team_id = $1 AND break_glass <> '' AND reviewed_at IS NULL ORDER BY id
+        WHERE run_id = $1 AND break_glass <> '' AND reviewed_at IS NULL ORDER BY id LIMIT 1
         """,
-        team_id,
+        run_id,
     )
-    return [_read(row) for row in rows]
+    return _read(row) if row else None
 
 
 async def set_reviewed(tx: Tx, release_id: int, *, user_id: int, note: str) -> None:

@@ -38,6 +38,12 @@ class ReleaseIn(Shape):
     )
 
 
+class GlassReviewIn(Shape):
+    """What another person found who looked at a release made alone."""
+
+    note: Text = Field(min_length=1, max_length=2000)
+
+
 class RemarkOut(Shape):
     """Something to notice."""
 

@@ -11,9 +11,9 @@ from starlette.responses import RedirectResponse, Response
 from notifier.domain.campaign import Campaign
 from notifier.domain.channel import Channel, EmailContent
 from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound, NotifierError
-from notifier.planning.acts import possible_acts
+from notifier.planning.acts import may_review, possible_acts
 from notifier.planning.draft import edit_run
-from notifier.planning.release import release_facts, release_run, return_run, submit_run
+from notifier.planning.release import release_facts, release_run, return_run, review_break_glass, submit_run
 from notifier.planning.remarks import Remark, list_remarks, tell_changes
 from notifier.planning.review import review_run
 from notifier.planning.samples import render_sample
@@ -60,6 +60,7 @@ async def review_page(
     run = await _own_run(page.tx, visitor, run_id)
     review = await review_run(page.tx, run, site=page.request.app.state.settings.public_url)
     release = await releases.find_release(page.tx, run_id)
+    alone = await releases.find_unreviewed(page.tx, run_id)
     return page.show(
         "review.html",
         403 if isinstance(problem, Forbidden) else 422 if isinstance(problem, InputError) else 409 if problem else 200,
@@ -70,6 +71,8 @@ async def review_page(
         told={act.act: act for act in await list_run_acts(page.tx, run_id)},
         authors=await list_names(page.tx, run.authors),
         release=release,
+        alone=alone,
+        may_review=alone is not None and may_review(alone, visitor.person),
         releasers=await list_names(page.tx, [release.user_id] if release and release.user_id else []),
         names=await read_names(page),
         audience=tell_audience(review.audience, page.words),
@@ -195,6 +198,19 @@ async def release(request: Request, visitor: Actor, run_id: Id) -> Response:
         return await _show_again(request, visitor, run_id, form, error)
     await request.app.state.bell.ring("tick")
     return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/reviewed")
+async def keep_review(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """Another person looked at what was released alone, and says what they found."""
+    form = await request.form()
+    try:
+        async with request.app.state.database.transaction() as tx:
+            await _own_run(tx, visitor, run_id)
+            await review_break_glass(tx, run_id, visitor.person, read_text(form, "note"))
+    except (InputError, Conflict, Forbidden) as error:
+        return await _show_again(request, visitor, run_id, form, error)
+    return RedirectResponse(f"/runs/{run_id}/review?done=reviewed", 303)
 
 
 def _read_hash(form: Any) -> bytes:
