@@ -68,6 +68,18 @@ class Look:
         await self._fits(path)
         self.found += [f"{path}: {said}" for said in self.window.heard()]
 
+    async def again(self, path: str, *, dark: bool = True) -> None:
+        """In another language: narrow and dark, and whether the longer words fit a wide window too."""
+        await self.page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        await self._resize(PHONE)
+        await self.page.goto(self.window.address + path, wait_until="load")
+        await self.page.evaluate(self.axe)
+        await self._judge(path, "narrow, in another language")
+        await self._fits(path)
+        await self._resize(DESK)
+        await self._fits(path)
+        self.found += [f"{path}: {said}" for said in self.window.heard()]
+
     async def _fits(self, path: str) -> None:
         if wide := await sideways_px(self.page):
             self.found.append(f"{path}: scrolls sideways by {wide} px")
@@ -124,10 +136,15 @@ async def test_nobody_is_shut_out_of_any_page(database: Database, settings: Sett
         assert missed <= _WITHOUT_A_LINK, "pages no link leads to"
         public = await _public_links(database, address)
         assert len(public) == 3, public
-        for locale in LOCALES:
-            await look.window.speak(locale)
-            for path in rooms:
-                await look.at(path)
-            for path in public:
-                await look.at(f"{path}?lang={locale}", dark=False)
+        first, second = LOCALES
+        await look.window.speak(first)
+        for path in rooms:
+            await look.at(path)
+        for path in public:
+            await look.at(f"{path}?lang={first}", dark=False)
+        await look.window.speak(second)
+        for path in rooms:
+            await look.again(path)
+        for path in public:
+            await look.again(f"{path}?lang={second}", dark=False)
         assert look.found == [], "\n".join(look.found)
