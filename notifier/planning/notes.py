@@ -20,6 +20,7 @@ from notifier.store.access import add_audit
 from notifier.store.database import Database, Tx
 from notifier.store.notes import Addressee, NewNote
 from notifier.store.proofs import ProofReader
+from notifier.store.releases import find_release
 from notifier.store.runs import Run
 
 log = get_logger()
@@ -110,7 +111,8 @@ async def pick_account(tx: Tx, team_id: int, channel: Channel, run: Run | None) 
 async def queue_proofs(database: Database, *, limit: int = 100) -> int:
     """Queue the proofs of every step planned since; returns how many notes. Safe to run twice and side by side.
 
-    A step whose text cannot be shown as a proof has none: proofs never hold up a run.
+    A step whose text cannot be shown as a proof has none: proofs never hold up a run. Nor has a run that its author
+    let out alone: readers may be anybody, and no second person saw what it says.
     """
     queued = 0
     for _ in range(limit):
@@ -125,6 +127,9 @@ async def queue_proofs(database: Database, *, limit: int = 100) -> int:
 
 
 async def _queue_step(tx: Tx, run: Run, step: str) -> int:
+    release = await find_release(tx, run.id)
+    if release is None or not release.needs_second:
+        return 0
     readers = await proofs.list_proof_readers(tx, run.team_id)
     channels = await proofs.list_step_channels(tx, run.id, step) if readers else []
     if not channels:

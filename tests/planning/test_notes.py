@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from notifier.domain.channel import Channel, EmailContent, SmsContent
+from notifier.domain.contact import ContactKind
 from notifier.domain.errors import InputError, NotFound
 from notifier.domain.person import Person, Role
 from notifier.planning.notes import (
@@ -216,6 +217,18 @@ async def test_each_reader_gets_one_copy_per_step_and_channel_once(
     by_way = {(n["channel"], n["locale"]): n["content"] for n in found}
     assert by_way["email", "zh-CN"]["subject"].startswith("【样稿】通知")
     assert "[PROOF] " in by_way["sms", "en"]["text"]
+
+
+async def test_nobody_reads_what_no_second_person_let_out(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await scene(database, tmp_path, campaign("staff", more="audience: {kind: employee}\n"))
+    await add_contact(database, settings, "e1", kind=ContactKind.EMPLOYEE)
+    await add(database)
+    await launch_and_plan(database, "staff")
+    assert await fetch(database, "SELECT needs_second FROM notifier.releases") == [(False,)]
+    assert await queue_proofs(database) == 0
+    assert await fetch(database, "SELECT proofed_at IS NULL FROM notifier.run_steps") == [(False,)]
 
 
 async def test_the_database_itself_refuses_a_second_proof(
