@@ -24,6 +24,7 @@ from notifier.store.views.runs import get_run_line
 from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.catalogue import Catalogue
 from notifier.web.console.mistakes import say_problem
+from notifier.web.console.names import read_names
 from notifier.web.console.show import Page, open_page
 from notifier.web.proofreading import read_reader
 from notifier.web.values import Id, Text
@@ -40,6 +41,7 @@ class ShownTest:
     """One of my tests; `href` leads to it in the sandbox, where that took it."""
 
     note: NoteLine
+    step: str  # its title
     href: str
 
 
@@ -88,7 +90,11 @@ async def recent_tests(page: Page, visitor: Visitor, run_id: int, *, tested: str
     keys: Keys = page.request.app.state.keys
     tokens = {note.id: sign_link(keys.links, LinkKind.NOTE, note.id) for note in found}
     items = await store.list_sandbox_items(page.tx, list(tokens.values())) if found and page.has_sandbox else {}
-    tests = [ShownTest(note=note, href=_sandbox_href(note, items.get(tokens[note.id]))) for note in found]
+    names, campaign = await read_names(page), (await get_run_line(page.tx, page.team_id, run_id)).campaign_key
+    tests = [
+        ShownTest(note=note, step=names.step(campaign, note.step), href=_sandbox_href(note, items.get(tokens[note.id])))
+        for note in found
+    ]
     return {
         "tests": tests,
         "tests_of": run_id,

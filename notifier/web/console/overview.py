@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from notifier.domain.message import Sums, add_up
 from notifier.domain.survey import Survey
-from notifier.domain.text import Localized
 from notifier.feedback.satisfaction import Satisfaction, satisfaction
 from notifier.store import clock
 from notifier.store.views import overview as view
@@ -70,11 +69,6 @@ async def _going(page: Page) -> dict[str, Any]:
 
 def _sums(counted: Mapping[str, Mapping[str, int]]) -> dict[str, Sums]:
     return {channel: add_up(counts) for channel, counts in counted.items()}
-
-
-async def campaign_titles(page: Page) -> dict[str, Localized]:
-    """Campaign key → title."""
-    return {campaign.key: campaign.title for _, campaign in await page.catalogue.campaigns(page.tx, page.team_id)}
 
 
 async def _headline_survey(page: Page) -> tuple[Survey, Satisfaction] | None:

@@ -22,7 +22,7 @@ from notifier.planning.contact_story import Story, tell_story
 from notifier.store.views.contact_story import Asked
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.contacts.words import read_texts
-from notifier.web.console.overview import campaign_titles
+from notifier.web.console.names import read_names
 from notifier.web.console.show import Page, open_page
 from notifier.web.values import Id
 
@@ -48,7 +48,7 @@ async def _story_page(
         422 if isinstance(problem, InputError) else 409 if problem else 200,
         story=story,
         contact=story.stored.contact,
-        titles=await campaign_titles(page),
+        names=await read_names(page),
         survey_titles={key: page.say(survey.title) for key, survey in surveys.items()},
         topics=sorted({campaign.topic for campaign in campaigns if campaign.topic} | _topics(story)),
         told_answers=lambda asked: _tell_answers(page, surveys, asked),
