@@ -7,10 +7,11 @@ or changed the run cannot release it, by whichever door and in whichever role th
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notifier.domain.audience import Bindings
+from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, Forbidden, InputError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.person import ACTING, RELEASING, SCHEDULE, Person, Role
@@ -32,6 +33,7 @@ from notifier.store.runs import NewRun, Run
 
 log = get_logger()
 _SHORTEST_REASON = 10
+_FRESH = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +44,34 @@ class ReleaseFacts:
     hash: bytes
     contacts: int  # meant by the audience now
     needs_second: bool
+    alone: bool  # an emergency: one person may let it out, with a reason
 
 
 async def release_facts(tx: Tx, run: Run) -> ReleaseFacts:
     """What is to be released, counted now; read it again right before a release."""
     version = await get_campaign(tx, run)
     contacts = 0 if run.kind == "standing" else await count_meant(tx, run, version)
-    facts = _facts(run, contacts)
+    facts = _facts(run, contacts, await runs.list_digest(tx, run))
     needs_second = run.kind == "standing" or needs_second_person(version.campaign, drill=run.drill)
-    return ReleaseFacts(facts=facts, hash=facts_hash(facts), contacts=contacts, needs_second=needs_second)
+    return ReleaseFacts(
+        facts=facts,
+        hash=facts_hash(facts),
+        contacts=contacts,
+        needs_second=needs_second,
+        alone=run.purpose == Purpose.EMERGENCY and await _is_fresh(tx, run, version.campaign),
+    )
 
 
-def _facts(run: Run, contacts: int) -> dict[str, Any]:
+async def _is_fresh(tx: Tx, run: Run, campaign: Campaign) -> bool:
+    """False for what corrects a run that did not start within the last days: that can wait for a second person."""
+    if not campaign.inherits:
+        return True
+    corrected = run.inputs.get(campaign.inherits)
+    started = (await runs.get_run(tx, int(str(corrected)))).frozen_at if corrected else None
+    return started is not None and await clock.now(tx) - started <= _FRESH
+
+
+def _facts(run: Run, contacts: int, members: str) -> dict[str, Any]:
     """Of a standing run what holds in every month."""
     common = {"campaign": run.campaign_key, "campaign_version": run.campaign_id, "pinned": run.pinned}
     if run.kind == "standing":
@@ -65,6 +83,7 @@ def _facts(run: Run, contacts: int) -> dict[str, Any]:
         "purpose": run.purpose,
         "inputs": run.inputs,
         "audience_list": run.audience_list,
+        "list_members": members,
         "segment_version": run.segment_id,
         "contacts": contacts,
         "starts": "at once" if run.at_once else run.nominal_at.isoformat(),
@@ -182,7 +201,7 @@ def _check_may_release(run: Run, by: Person, found: ReleaseFacts, break_glass: s
     if by.user_id is None:
         raise Forbidden("a person has to release it: this key or process stands for none")
     if break_glass:
-        _check_break_glass(run, by, break_glass)
+        _check_break_glass(run, by, found, break_glass)
         return break_glass
     if not by.may(RELEASING):
         raise Forbidden("releasing needs the role of an approver or administrator")
@@ -191,9 +210,13 @@ def _check_may_release(run: Run, by: Person, found: ReleaseFacts, break_glass: s
     return ""
 
 
-def _check_break_glass(run: Run, by: Person, reason: str) -> None:
+def _check_break_glass(run: Run, by: Person, found: ReleaseFacts, reason: str) -> None:
     if run.purpose != Purpose.EMERGENCY:
         raise Forbidden("only an emergency can be released by one person alone")
+    if not found.alone:
+        raise Forbidden(
+            f"it corrects no emergency that started within the last {_FRESH.days} days: another person has to release it"
+        )
     if not by.may(ACTING):
         raise Forbidden("your role does not release runs")
     if len(reason) < _SHORTEST_REASON:
@@ -244,6 +267,8 @@ async def review_break_glass(tx: Tx, run_id: int, by: Person, note: str) -> None
         raise Forbidden("reviewing needs the role of an approver or administrator")
     if person.user_id == release.user_id:
         raise Forbidden("you released it: another person has to review it")
+    if person.user_id in release.authors:
+        raise Forbidden("you made or changed this run: another person has to review it")
     if not note.strip():
         raise InputError("note", "is empty", "Write what you found, even if all was well")
     await releases.set_reviewed(tx, release.id, user_id=person.user_id, note=note.strip())
@@ -256,7 +281,10 @@ async def release_problem(tx: Tx, run: Run, version: CampaignVersion) -> str:
     if release is None:
         return "it was not released"
     released_for = int(release.facts["contacts"])
-    if facts_hash(_facts(run, released_for)) != release.hash:
+    members = await runs.list_digest(tx, run)
+    if members != release.facts.get("list_members", members):
+        return "its list was changed after its release: it has to be released again"
+    if facts_hash(_facts(run, released_for, members)) != release.hash:
         return "it is not what was released"
     now = await count_meant(tx, run, version)
     if not audience_holds(released_for, now):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from notifier.domain.errors import Conflict, InputError, NotFound, NotReleased
+from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound, NotReleased
 from notifier.domain.message import MessageId, RunId
 from notifier.domain.person import Person
 from notifier.domain.run import RunState
@@ -33,11 +33,14 @@ async def send_one(
     """One message of a campaign's first step to one contact, through the standing run of the month.
 
     What was released is what is sent: after an apply the texts released before go on until a person has released the
-    new ones. `NotReleased` where none were yet: see `ask_release`.
+    new ones. `NotReleased` where none were yet: see `ask_release`. `Forbidden` for a key that stands for a user: whoever
+    may choose contacts and inputs one by one would need nobody else's eyes, so systems alone may.
     """
+    if by.user_id is not None:
+        raise Forbidden("single messages are sent by systems, and this key stands for a person: launch a run")
     run = await _released_run(tx, team_id, campaign_key, by)
     version = await get_campaign(tx, run)
-    given = await check_inputs(tx, version, inputs)
+    given = await check_inputs(tx, team_id, version, inputs)
     contact = await get_contact(tx, team_id, external_id)
     if contact is None:
         raise NotFound(f"there is no contact {external_id!r}")
@@ -84,7 +87,7 @@ async def _new_standing(tx: Tx, team_id: int, version: CampaignVersion, pinned: 
         inputs={},
         audience_list="",
         pinned=pinned,
-        purpose=await run_purpose(tx, version.campaign, {}),
+        purpose=await run_purpose(tx, team_id, version.campaign, {}),
         launched_by="",
         authors=await writers_of(tx, version.id, pinned),
     )

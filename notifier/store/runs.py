@@ -280,6 +280,21 @@ async def find_released_standing(tx: Tx, team_id: int, campaign_key: str) -> Run
     return _read(row) if row and row["state"] != "cancelled" else None
 
 
+async def list_digest(tx: Tx, run: Run) -> str:
+    """Who is on the run's list now, as a digest; "" where it has none."""
+    if not run.audience_list:
+        return ""
+    found: str | None = await tx.fetchval(
+        """
+        SELECT encode(sha256(convert_to(string_agg(m.contact_id::text, ',' ORDER BY m.contact_id), 'UTF8')), 'hex')
+        FROM notifier.lists l JOIN notifier.list_members m ON m.list_id = l.id WHERE l.team_id = $1 AND l.key = $2
+        """,
+        run.team_id,
+        run.audience_list,
+    )
+    return found or "empty"
+
+
 async def has_list(tx: Tx, team_id: int, key: str) -> bool:
     """Whether there is an imported list of this name."""
     found = await tx.fetchval("SELECT 1 FROM notifier.lists WHERE team_id = $1 AND key = $2", team_id, key)

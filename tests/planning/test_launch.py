@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.domain.errors import Conflict, InputError, NotFound, NotReleased
+from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound, NotReleased
 from notifier.domain.person import Person
 from notifier.planning.single import SentOne, send_one
 from notifier.settings import Settings
@@ -232,6 +232,17 @@ async def test_a_release_of_single_messages_holds_in_the_next_month(
     assert july.run_id // 1_000_000 == june.run_id // 1_000_000 + 1
     texts = "SELECT template_id FROM notifier.run_steps WHERE run_id = $1"
     assert await fetch(database, texts, july.run_id) == await fetch(database, texts, june.run_id)
+
+
+async def test_a_persons_key_sends_no_single_messages(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await set_now(database)
+    await define(database, tmp_path, CODE)
+    await add_contact(database, settings, "c1")
+    await release_singles(database, "code")
+    lin = Person(name="api-key:1", user_id=1)
+    async with database.transaction() as tx:
+        with pytest.raises(Forbidden, match="by systems"):
+            await send_one(tx, team_id=1, campaign_key="code", external_id="c1", inputs={"word": "1"}, by=lin)
 
 
 async def test_an_api_message_says_what_is_wrong(database: Database, settings: Settings, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from notifier.domain.errors import Conflict, Forbidden, InputError
 from notifier.domain.person import Person, Role
+from notifier.planning.acts import may_review, possible_acts
 from notifier.planning.draft import Draft, draft_run, edit_run
 from notifier.planning.launch import launch_campaign
 from notifier.planning.plan import plan_due
@@ -21,13 +22,20 @@ from notifier.planning.release import (
     submit_run,
 )
 from notifier.settings import Settings
-from notifier.store import runs
+from notifier.store import releases, runs
 from notifier.store.database import Database
+from notifier.store.releases import Release
 from notifier.store.runs import Run
+from notifier.store.views.overview import list_unreviewed
 from tests.builders import NOON, add_contact, campaign, define, execute, fetch, pass_time, person, set_now
 
 STAFF = "audience: {kind: employee}\n"
 ALARM = campaign("alarm", purpose="emergency")
+FIX = (
+    "campaign: fix\ntitle: {zh-CN: 更正, en: Fix}\npurpose: {of: corrects}\ninputs:\n"
+    "  corrects: {type: run, label: {zh-CN: 更正, en: Corrects}}\n"
+    "steps:\n  inform: {channels: [email], template: note, with: {word: 更正}}\n"
+)
 REASON = "flood at the branch, nobody else awake"
 
 
@@ -270,6 +278,63 @@ async def test_breaking_the_glass_is_for_emergencies_and_is_reviewed_by_another(
     ]
 
 
+async def test_who_made_what_another_released_alone_does_not_review_it(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path)
+    lin, chen = await _person(database, "lin"), await _person(database, "chen", Role.OPERATOR)
+    alarm = await _submitted(database, lin, campaign_key="alarm")
+    await _release(database, alarm, chen, reason=REASON)
+    release = await _alone(database, alarm)
+    assert not may_review(release, lin)
+    async with database.transaction() as tx:
+        with pytest.raises(Forbidden, match="you made or changed this run: another person has to review it"):
+            await review_break_glass(tx, alarm.id, lin, "fine")
+        (mine,) = await list_unreviewed(tx, 1, lin.user_id or 0)
+        (theirs,) = await list_unreviewed(tx, 1, 0)
+    assert (mine.is_mine, theirs.is_mine) == (True, False)
+    wang = await _person(database, "wang")
+    assert may_review(release, wang)
+    async with database.transaction() as tx:
+        await review_break_glass(tx, alarm.id, wang, "fine")
+
+
+async def _alone(database: Database, run: Run) -> Release:
+    async with database.transaction() as tx:
+        found = await releases.find_unreviewed(tx, run.id)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(("days", "alone"), [(6, True), (8, False)])
+async def test_only_what_corrects_a_fresh_emergency_has_a_glass_to_break(
+    database: Database, settings: Settings, tmp_path: Path, days: int, alone: bool
+) -> None:
+    await _scene(database, settings, tmp_path)
+    await define(database, tmp_path, ALARM, FIX)
+    lin, chen = await _person(database, "lin", Role.AUTHOR), await _person(database, "chen")
+    alarm = await _submitted(database, lin, campaign_key="alarm")
+    await _release(database, alarm, chen)
+    early = await _submitted(database, lin, campaign_key="fix", inputs={"corrects": alarm.id})
+    assert not await _may_break(database, early, lin)  # what it corrects has not started
+    await plan_due(database)
+    await pass_time(database, timedelta(days=days))
+    fix = await _submitted(database, lin, campaign_key="fix", inputs={"corrects": alarm.id})
+    assert fix.purpose == "emergency"
+    assert await _may_break(database, fix, lin) is alone
+    if alone:
+        assert (await _release(database, fix, lin, reason=REASON)).state == "scheduled"
+        return
+    with pytest.raises(Forbidden, match="corrects no emergency that started within the last 7 days"):
+        await _release(database, fix, lin, reason=REASON)
+    assert (await _release(database, fix, chen)).state == "scheduled"
+
+
+async def _may_break(database: Database, run: Run, by: Person) -> bool:
+    async with database.transaction() as tx:
+        return possible_acts(run, await release_facts(tx, run), by).break_glass
+
+
 async def test_a_run_too_late_is_not_released(database: Database, settings: Settings, tmp_path: Path) -> None:
     await _scene(database, settings, tmp_path)
     run = await _submitted(database, await _person(database, "lin"), at=NOON + timedelta(hours=1))
@@ -314,14 +379,27 @@ async def test_a_segment_narrows_whom_a_run_means(database: Database, settings: 
 
 async def test_what_follows_an_exercise_is_one(database: Database, settings: Settings, tmp_path: Path) -> None:
     await _scene(database, settings, tmp_path)
-    fix = (
-        "campaign: fix\ntitle: {zh-CN: 更正, en: Fix}\npurpose: {of: corrects}\ninputs:\n"
-        "  corrects: {type: run, label: {zh-CN: 更正, en: Corrects}}\n"
-        "steps:\n  inform: {channels: [email], template: note, with: {word: 更正}}\n"
-    )
-    await define(database, tmp_path, ALARM, fix)
+    await define(database, tmp_path, ALARM, FIX)
     lin = await _person(database, "lin", Role.AUTHOR)
     async with database.transaction() as tx:
         drill = await launch_campaign(tx, team_id=1, draft=Draft(campaign_key="alarm", drill=True), by=lin)
         draft = Draft(campaign_key="fix", inputs={"corrects": drill.id})
         assert (await launch_campaign(tx, team_id=1, draft=draft, by=lin)).drill
+
+
+async def test_a_list_exchanged_after_the_release_is_looked_at_again(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, contacts=4)
+    await execute(database, "INSERT INTO notifier.lists (team_id, key) VALUES (1, 'few')")
+    member = "INSERT INTO notifier.list_members SELECT l.id, c.id FROM notifier.lists l, notifier.contacts c WHERE c.external_id = $1"
+    await execute(database, member, "c0")
+    lin, chen = await _person(database, "lin"), await _person(database, "chen")
+    run = await _submitted(database, lin, audience_list="few", at=NOON + timedelta(hours=1))
+    await _release(database, run, chen)
+    await execute(database, "DELETE FROM notifier.list_members")
+    await execute(database, member, "c1")
+    await pass_time(database, timedelta(hours=1, minutes=1))
+    assert (await plan_due(database)).messages == 0
+    ((state, problem),) = await fetch(database, "SELECT state, problem FROM notifier.runs")
+    assert (state, "list was changed" in problem) == ("submitted", True)
