@@ -83,7 +83,7 @@ async def _read_draft(tx: Tx, version: CampaignVersion, draft: Draft, *, team_id
     if draft.at is not None and draft.at < now - timedelta(days=1):
         raise InputError("at", "lies in the past", "Give a time from now on")
     await check_list(tx, team_id, draft.audience_list)
-    inputs = await check_inputs(tx, version, draft.inputs)
+    inputs = await check_inputs(tx, team_id, version, draft.inputs)
     return NewRun(
         team_id=team_id,
         campaign_id=version.id,
@@ -94,21 +94,21 @@ async def _read_draft(tx: Tx, version: CampaignVersion, draft: Draft, *, team_id
         inputs=inputs,
         audience_list=draft.audience_list,
         pinned=(await pin(tx, team_id, version.campaign)).as_json(),
-        purpose=await run_purpose(tx, version.campaign, inputs),
+        purpose=await run_purpose(tx, team_id, version.campaign, inputs),
         launched_by=by.name,
         at_once=draft.at is None,
-        drill=draft.drill or await _follows_drill(tx, version.campaign, inputs),
+        drill=draft.drill or await _follows_drill(tx, team_id, version.campaign, inputs),
         authors=() if by.user_id is None else (by.user_id,),
         segment_id=await _segment_id(tx, team_id, draft.segment),
     )
 
 
-async def _follows_drill(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) -> bool:
+async def _follows_drill(tx: Tx, team_id: int, campaign: Campaign, inputs: Mapping[str, object]) -> bool:
     """What follows an exercise is part of it, whoever forgets to say so."""
     named = [
         inputs[name] for name, wanted in campaign.inputs.items() if wanted.type is InputType.RUN and name in inputs
     ]
-    return any([(await runs.get_run(tx, int(str(number)))).drill for number in named])
+    return any([(await _named_run(tx, team_id, number)).drill for number in named])
 
 
 async def _segment_id(tx: Tx, team_id: int, key: str) -> int | None:
@@ -124,24 +124,33 @@ async def check_list(tx: Tx, team_id: int, key: str) -> None:
         raise InputError("audience_list", f"there is no list {key!r}", "Import it first")
 
 
-async def check_inputs(tx: Tx, version: CampaignVersion, inputs: Mapping[str, object]) -> dict[str, object]:
-    """The inputs as they are kept; the runs they name exist."""
+async def check_inputs(
+    tx: Tx, team_id: int, version: CampaignVersion, inputs: Mapping[str, object]
+) -> dict[str, object]:
+    """The inputs as they are kept; the runs they name exist and are the team's own."""
     given = validate_inputs(version.campaign, inputs, version.bank)
     for name, wanted in version.campaign.inputs.items():
         if wanted.type is InputType.RUN and name in given:
             try:
-                await runs.get_run(tx, int(str(given[name])))
+                await _named_run(tx, team_id, given[name])
             except NotFound as error:
                 raise InputError(name, str(error), "Write the number the run is listed under") from None
     return given
 
 
-async def run_purpose(tx: Tx, campaign: Campaign, inputs: Mapping[str, object]) -> str:
+async def run_purpose(tx: Tx, team_id: int, campaign: Campaign, inputs: Mapping[str, object]) -> str:
     """The campaign's purpose, or that of the run it corrects; a run that still waits counts as service."""
     if campaign.purpose is not None:
         return campaign.purpose.value
     corrected = inputs.get(campaign.inherits)
-    return (await runs.get_run(tx, int(str(corrected)))).purpose if corrected else Purpose.SERVICE.value
+    return (await _named_run(tx, team_id, corrected)).purpose if corrected else Purpose.SERVICE.value
+
+
+async def _named_run(tx: Tx, team_id: int, number: object) -> Run:
+    run = await runs.get_run(tx, int(str(number)))
+    if run.team_id != team_id:
+        raise NotFound(f"there is no run {number}")
+    return run
 
 
 async def fill_inputs(tx: Tx, run_id: int, inputs: Mapping[str, object], by: Person) -> Run:

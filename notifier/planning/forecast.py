@@ -80,7 +80,7 @@ async def forecast_campaign(
         version=version,
         meant=narrow_audience(campaign, audience_list=audience_list),
         bindings=bindings,
-        purpose=await run_purpose(tx, campaign, bindings.inputs),
+        purpose=await run_purpose(tx, team_id, campaign, bindings.inputs),
     )
     starts_at = next_occurrence(campaign.schedule, await clock.now(tx), version.bank.zone)
     return await _forecast(tx, audience, starts_at)

@@ -109,7 +109,7 @@ async def _make_run(tx: Tx, team_id: int, version: CampaignVersion, nominal_at: 
         inputs=inputs,
         audience_list="",
         pinned=pinned,
-        purpose=await run_purpose(tx, version.campaign, inputs),
+        purpose=await run_purpose(tx, team_id, version.campaign, inputs),
         launched_by=SCHEDULE.name,
         occurrence_at=nominal_at,
         authors=await writers_of(tx, version.id, pinned),

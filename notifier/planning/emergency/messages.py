@@ -42,7 +42,7 @@ async def read_messages(
     """Every message as these inputs would make it now, by step, channel and language; gaps show as ____."""
     campaign = version.campaign
     pinned = (await pin(tx, team_id, campaign)).as_json()
-    purpose = Purpose(await run_purpose(tx, campaign, given))
+    purpose = Purpose(await run_purpose(tx, team_id, campaign, given))
     inputs = read_inputs(campaign, _without_gaps(version, given))
     return await _read_steps(tx, desk, version, pinned, purpose=purpose, inputs=inputs, drill=drill)
 

@@ -83,7 +83,7 @@ async def look_ahead(
     inputs = read_inputs(campaign, _checked(version, given))
     if meant is None:
         meant = narrow_audience(campaign, drill=drill)
-    purpose = Purpose(await run_purpose(tx, campaign, inputs))
+    purpose = Purpose(await run_purpose(tx, team_id, campaign, inputs))
     fragments = [_compile(meant, inputs, team_id, version.bank, first) for first in (FIRST, UNREACHABLE_FIRST)]
     key = ("outlook", version.id, purpose, drill, fragments[0].sql, repr(fragments[0].params))
     return await desk.once(key, lambda: _count(tx, version, purpose, *fragments, drill=drill))

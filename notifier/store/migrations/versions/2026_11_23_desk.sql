@@ -50,6 +50,7 @@ CREATE TABLE notifier.releases (
 );
 CREATE UNIQUE INDEX releases_valid ON notifier.releases (run_id) WHERE voided_at IS NULL;
 CREATE INDEX releases_hash ON notifier.releases (team_id, hash) WHERE voided_at IS NULL;
+CREATE INDEX releases_unreviewed ON notifier.releases (team_id, id) WHERE break_glass <> '' AND reviewed_at IS NULL;
 
 -- ── to the house: tests, proofs and alarms, outside every count ──────────────────────────────────
 CREATE TABLE notifier.notes (
