@@ -18,6 +18,7 @@ from notifier.planning.contact_import.values import (
     read_phone,
     read_zone,
 )
+from notifier.planning.staff import check_staff
 from notifier.store import contacts as store
 from notifier.store.access import add_audit
 from notifier.store.contacts import OptOut, StoredContact
@@ -93,7 +94,7 @@ async def edit_contact(
     """Correct what we know; False where nothing changed.
 
     `seen` is the fingerprint of what the editor saw: `Conflict` where somebody changed it meanwhile. `InputError`
-    names the wrong field, an attribute as `attributes.NAME`.
+    names the wrong field, an attribute as `attributes.NAME`; `Forbidden` where they may not make staff of a customer.
     """
     stored = await _lock(tx, team_id, contact_id)
     if seen != fingerprint(stored.contact):
@@ -101,9 +102,27 @@ async def edit_contact(
     contact = read_edited(stored.contact, edited, region)
     changed = _changes(stored.contact, contact)
     if changed:
+        await check_staff(tx, team_id, store.row_of(contact, key), by=by)
         await store.upsert_contact(tx, team_id, contact, key)
         await _note(tx, (team_id, stored), by, "contact.changed", fields=changed)
     return bool(changed)
+
+
+async def put_contact(tx: Tx, team_id: int, contact: Contact, *, key: bytes, by: Person) -> bool:
+    """Add the contact, or make the one there is exactly this; True where it is new.
+
+    `Forbidden` where they may not make staff of a customer.
+    """
+    known = await store.get_contact(tx, team_id, contact.external_id)
+    before = await store.lock_contact(tx, team_id, known.id) if known else None
+    await check_staff(tx, team_id, store.row_of(contact, key), by=by)
+    await store.upsert_contact(tx, team_id, contact, key)
+    act, detail = (
+        ("contact.changed", {"fields": _changes(before.contact, contact)}) if before else ("contact.added", {})
+    )
+    subject = f"contact:{contact.external_id}"
+    await add_audit(tx, team_id, actor=by.name, act=act, subject=subject, detail=detail)
+    return before is None
 
 
 def read_edited(before: Contact, edited: Edited, region: str) -> Contact:

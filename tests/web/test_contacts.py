@@ -360,3 +360,17 @@ async def test_pages_speak_chinese(visitor: httpx.AsyncClient, database: Databas
 
 def _cookies(client: httpx.AsyncClient) -> list[str]:
     return [f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar]
+
+
+async def test_an_author_makes_no_staff_of_a_customer(
+    visitor: httpx.AsyncClient, database: Database, settings: Settings
+) -> None:
+    number = await add_contact(database, settings, "C1")
+    path = f"/contacts/{number}/edit"
+    seen = re.search(r'name="seen" value="(\w+)"', (await visitor.get(path)).text)
+    assert seen
+    fields = {"form_token": await form_token(visitor), "seen": seen[1], "kind": "employee", "email": "C1@example.com"}
+    answer = await visitor.post(path, data=fields)
+    assert answer.status_code == 403
+    assert "only an administrator makes customers staff" in answer.text
+    assert await fetch(database, "SELECT kind FROM notifier.contacts WHERE id = $1", number) == [("customer",)]

@@ -10,7 +10,7 @@ from notifier.planning.contact_import.work import read_waiting_imports
 from notifier.settings import Settings
 from notifier.store.database import Database
 from tests.builders import add_contact, fetch, suppress
-from tests.web.rooms import apply_pack, browser, key_headers, launch_alert, running_app
+from tests.web.rooms import add_user, apply_pack, browser, key_headers, launch_alert, running_app
 
 PEOPLE = "nr,who,mail\n7,Bob,bob@example.com\n8,Eve,wrong\n"
 MAPPED = {"mapping": {"nr": "external_id", "who": "name", "mail": "email"}, "list_key": "guests"}
@@ -122,3 +122,21 @@ async def test_the_story_and_what_is_done_for_a_contact(
     assert (told["suppressions"], told["acts"][0]["act"]) == ([], "contact.suppression-lifted")
     assert (await caller.get("/api/v1/contacts/nobody/story")).status_code == 404
     assert (await caller.post("/api/v1/contacts/nobody/opt-outs", json=body)).status_code == 404
+
+
+async def test_a_users_key_makes_no_staff_of_a_customer(
+    caller: httpx.AsyncClient, database: Database, settings: Settings
+) -> None:
+    await add_contact(database, settings, "c0")
+    await add_user(database, "ann")
+    body = {"kind": "employee", "email": "c0@example.com"}
+    own = await key_headers(database, "read", "write", login="ann")
+    for who in ("c0", "e0"):
+        answer = await caller.put(f"/api/v1/contacts/{who}", json=body, headers=own)
+        assert answer.status_code == 403
+        assert "only an administrator" in answer.json()["detail"]
+    assert (await caller.get("/api/v1/contacts/c0")).json()["kind"] == "customer"
+    assert (await caller.put("/api/v1/contacts/c0", json=body)).json()["kind"] == "employee"
+    told = await fetch(database, "SELECT detail FROM notifier.audit WHERE subject = 'contact:c0'")
+    assert len(told) == 1
+    assert "kind" in told[0][0]["fields"]

@@ -28,6 +28,7 @@ class ImportOptions:
     kind: ContactKind = ContactKind.CUSTOMER  # these three: where the file says nothing about a row
     locale: str = ""
     zone: str = ""
+    makes_staff: bool = True  # whether who asked for it may turn customers into staff
     synthesize: bool = False  # fill what a row lacks with made-up values, for demonstrations
     errors_file: Path | None = None  # None: FILE.errors.csv beside the source
     max_bytes: int = MAX_FILE_BYTES

@@ -1,7 +1,7 @@
 """One row of a file becomes one contact, or a list of what is wrong with it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
@@ -61,6 +61,24 @@ class Batch:
     read: int
     rejected: int
     duplicates: int
+    numbers: tuple[int, ...] = ()  # of the rows the contacts come from
+
+    def without(self, external_ids: Set[str], problem: str, remedy: str) -> "Batch":
+        """The same with these contacts rejected."""
+        numbered = list(zip(self.numbers, self.contacts, strict=True))
+        kept = [one for one in numbered if one[1].external_id not in external_ids]
+        gone = [
+            RowProblem(number, row.external_id, "kind", problem, remedy)
+            for number, row in numbered
+            if row.external_id in external_ids
+        ]
+        return replace(
+            self,
+            contacts=tuple(row for _, row in kept),
+            numbers=tuple(number for number, _ in kept),
+            problems=sorted([*self.problems, *gone]),
+            rejected=self.rejected + len(gone),
+        )
 
 
 class Remembered(dict[str, T]):
@@ -146,6 +164,7 @@ class RowReader:
             read=read,
             rejected=rejected,
             duplicates=duplicates,
+            numbers=tuple(number for number, _ in contacts.values()),
         )
 
     def _read(self, number: int, cells: list[str]) -> ContactRow | list[RowProblem]:

@@ -14,10 +14,13 @@ from notifier.planning.contact_import.files import FileBroken, Sheet, open_sheet
 from notifier.planning.contact_import.options import ImportOptions, ImportReport, Progress
 from notifier.planning.contact_import.rejects import ErrorsFile
 from notifier.planning.contact_import.rows import Batch, RowReader, Setting
+from notifier.planning.staff import IS_CUSTOMER, customers_among
 from notifier.store import clock
 from notifier.store.contact_batches import BatchCounts, Columns, ensure_list, write_contacts
 from notifier.store.database import TRANSIENT, Database
 from notifier.store.imports import Turn, begin_import, count_import, end_import
+
+_ASK = "Leave the row out, or ask an administrator to import it."
 
 
 class Stopped(Conflict):
@@ -118,15 +121,22 @@ class _Account:
     def is_written(self, read: int) -> bool:
         return self.resumed is not None and read <= self.resumed.read_rows
 
-    async def write(self, batch: Batch, options: ImportOptions, columns: Columns) -> BatchCounts:
+    async def write(
+        self, batch: Batch, options: ImportOptions, columns: Columns, *, before: int
+    ) -> tuple[Batch, BatchCounts]:
+        """What of the batch was taken, and what became of it; one written before is only looked at."""
         async with self.database.transaction() as tx:
+            found = await customers_among(tx, options.team_id, batch.contacts, columns.fields, may=options.makes_staff)
+            batch = batch.without(found, IS_CUSTOMER, _ASK) if found else batch
+            if self.is_written(before + batch.read):
+                return batch, _NOTHING
             counts = await write_contacts(tx, options.team_id, batch.contacts, columns, list_id=self.list_id)
             goes_on = await count_import(
                 tx, self.turn, read=batch.read, added=counts.added, updated=counts.updated, rejected=batch.rejected
             )
             if not goes_on:
                 raise Stopped("the import was stopped; what was written before stays")
-        return counts
+        return batch, counts
 
     async def end(self, problem: str, errors: ErrorsFile) -> None:
         async with self.database.transaction() as tx:
@@ -145,9 +155,7 @@ async def _write_batches(
         while isinstance(batch := await pending, Batch):
             pending = asyncio.create_task(asyncio.to_thread(next, batches, None))
             account.check_on()
-            counts = _NOTHING
-            if not account.is_written(report.read + batch.read):
-                counts = await account.write(batch, options, columns)
+            batch, counts = await account.write(batch, options, columns, before=report.read)
             errors.write(batch.problems)
             report = _add(report, batch, counts, errors)
             if progress:

@@ -16,6 +16,7 @@ from notifier.planning.contact_import.options import ImportOptions
 from notifier.planning.contact_import.preview import Preview, preview_import
 from notifier.planning.contact_import.sample import Sample, pack_sample, take_sample, unpack_sample
 from notifier.planning.contact_import.values import read_locale, read_name, read_zone
+from notifier.planning.staff import may_make_staff
 from notifier.store import clock, imports
 from notifier.store.access import add_audit
 from notifier.store.database import Database, Tx
@@ -92,6 +93,7 @@ async def start_import(tx: Tx, line: ImportLine, options: ImportOptions, *, by: 
         return  # the form was sent twice
     _check_options(options, is_demo=is_demo)
     read_layout((await _sample(tx, line)).titles, options.mapping)
+    options = replace(options, makes_staff=may_make_staff(by))
     if await imports.queue_import(tx, line.team_id, line.id, pack_options(options)):
         await _note(tx, (line.team_id, line.id), by, "import.started", list=options.list_key)
 
@@ -135,9 +137,11 @@ def pack_options(options: ImportOptions) -> dict[str, Any]:
         "locale": options.locale,
         "zone": options.zone,
         "synthesize": options.synthesize,
+        "makes_staff": options.makes_staff,
     }
 
 
 def unpack_options(packed: Mapping[str, Any], *, team_id: int) -> ImportOptions:
     """What `pack_options` was given."""
-    return desk_options(ImportOptions(team_id=team_id, **{**packed, "kind": ContactKind(packed["kind"])}))
+    given = {"makes_staff": False, **packed, "kind": ContactKind(packed["kind"])}
+    return desk_options(ImportOptions(team_id=team_id, **given))

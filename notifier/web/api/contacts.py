@@ -8,14 +8,14 @@ from notifier.domain.channel import Channel
 from notifier.domain.contact import ConsentRecord, Contact, ContactKind
 from notifier.domain.errors import NotFound
 from notifier.domain.keys import Keys
+from notifier.planning import contact_acts as acts
 from notifier.planning.contact_import.values import read_email, read_locale, read_phone, read_zone
 from notifier.planning.contact_search import LONGEST, search_contacts
 from notifier.store import contacts as store
-from notifier.store.access import add_audit
 from notifier.store.contacts import StoredContact
 from notifier.store.database import Database
 from notifier.store.views.contacts import Wanted
-from notifier.web.api.keyed import Reader, Writer, actor
+from notifier.web.api.keyed import Reader, Writer, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import ConsentShape, ContactIn, ContactOut
 from notifier.web.catalogue import Catalogue
@@ -75,20 +75,19 @@ async def get_contact(request: Request, key: Reader, external_id: ExternalId) ->
 async def put_contact(
     request: Request, response: Response, key: Writer, external_id: ExternalId, body: ContactIn
 ) -> ContactOut:
-    """201 where it is new, else 200. The same request twice changes nothing more."""
+    """201 where it is new, else 200; 403 where a user's key would make staff of a customer.
+
+    The same request twice changes nothing more."""
     database: Database = request.app.state.database
     catalogue: Catalogue = request.app.state.catalogue
     keys: Keys = request.app.state.keys
     async with database.transaction() as tx:
         bank = await catalogue.bank(tx, key.team_id)
         contact = _read(external_id, body, bank.region)
-        before = await store.get_contact(tx, key.team_id, external_id)
-        await store.upsert_contact(tx, key.team_id, contact, keys.addresses)
-        act = "contact.changed" if before else "contact.added"
-        await add_audit(tx, key.team_id, actor=actor(key), act=act, subject=f"contact:{external_id}", detail={})
+        is_new = await acts.put_contact(tx, key.team_id, contact, key=keys.addresses, by=person(key))
         found = await store.get_contact(tx, key.team_id, external_id)
     assert found is not None
-    response.status_code = 200 if before else 201
+    response.status_code = 201 if is_new else 200
     return tell_contact(found)
 
 

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from notifier.domain.channel import Channel
 from notifier.domain.contact import AttributeValue, Contact, ContactKind
-from notifier.domain.errors import Conflict, InputError, NotFound
+from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound
 from notifier.domain.survey import Survey
 from notifier.planning.contact_acts import (
     LIFTABLE,
@@ -94,11 +94,11 @@ def _form_page(
     *,
     values: Mapping[str, str],
     seen: str,
-    problem: InputError | Conflict | None = None,
+    problem: InputError | Conflict | Forbidden | None = None,
 ) -> Response:
     return page.show(
         "contact_edit.html",
-        422 if isinstance(problem, InputError) else 409 if problem else 200,
+        _status_of(problem),
         contact_id=contact_id,
         contact=contact,
         values=values,
@@ -109,6 +109,12 @@ def _form_page(
         problem=problem,
         problem_field=problem.field if isinstance(problem, InputError) else "",
     )
+
+
+def _status_of(problem: InputError | Conflict | Forbidden | None) -> int:
+    if isinstance(problem, Forbidden):
+        return 403
+    return 422 if isinstance(problem, InputError) else 409 if problem else 200
 
 
 def _typed(contact: Contact) -> dict[str, str]:
@@ -139,7 +145,7 @@ async def edit(request: Request, visitor: Actor, contact_id: Id) -> Response:
                 key=request.app.state.keys.addresses,
                 by=visitor.person,
             )
-        except (InputError, Conflict) as error:
+        except (InputError, Conflict, Forbidden) as error:
             seen = fingerprint(before) if isinstance(error, Conflict) else said.get("seen", "")
             return _form_page(page, contact_id, before, values=said, seen=seen, problem=error)
     return RedirectResponse(f"/contacts/{contact_id}?done=changed", 303)
