@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from notifier.domain.person import ACTING, RELEASING, Person
-from notifier.domain.purpose import Purpose
-from notifier.domain.run import RunState
-from notifier.planning.review import Review
+from notifier.domain.run import OPEN, RunState
+from notifier.planning.release import ReleaseFacts
 from notifier.store.releases import Release
+from notifier.store.runs import Run
 
 
 class Hindrance(StrEnum):
@@ -33,33 +33,30 @@ class Acts:
 
 def may_review(release: Release, by: Person) -> bool:
     """As `review_break_glass` decides, of a release that waits for it."""
-    return by.may(RELEASING) and by.user_id is not None and by.user_id != release.user_id
+    return by.may(RELEASING) and by.user_id is not None and by.user_id not in {release.user_id, *release.authors}
 
 
-def possible_acts(review: Review, by: Person) -> Acts:
-    """As `submit_run`, `release_run` and the others decide."""
-    run, acting = review.run, by.may(ACTING)
-    submitted = run.state == RunState.SUBMITTED and review.facts is not None
-    hindrance = _hindrance(review, by) if run.state == RunState.SUBMITTED else None
+def possible_acts(run: Run, facts: ReleaseFacts | None, by: Person) -> Acts:
+    """As `submit_run`, `release_run` and the others decide; `facts` None: what it does cannot be reckoned yet."""
+    acting, is_standing = by.may(ACTING), run.kind == "standing"
+    submitted = run.state == RunState.SUBMITTED and facts is not None
+    hindrance = _hindrance(run, facts, by) if run.state == RunState.SUBMITTED else None
     return Acts(
-        edit=acting and review.is_open and not review.is_standing,
-        submit=acting and run.state == RunState.DRAFT and review.facts is not None,
-        give_back=acting
-        and run.state == RunState.SUBMITTED
-        and not review.is_standing
-        and by.user_id not in run.authors,
+        edit=acting and run.state in OPEN and not is_standing,
+        submit=acting and run.state == RunState.DRAFT and facts is not None,
+        give_back=acting and run.state == RunState.SUBMITTED and not is_standing and by.user_id not in run.authors,
         release=submitted and hindrance is None,
-        break_glass=submitted and acting and hindrance is not None and run.purpose == Purpose.EMERGENCY,
+        break_glass=acting and hindrance is not None and by.user_id is not None and facts is not None and facts.alone,
         test=acting and run.state not in {RunState.ENDED, RunState.CANCELLED},
         hindrance=hindrance,
     )
 
 
-def _hindrance(review: Review, by: Person) -> Hindrance | None:
-    if review.facts is None:
+def _hindrance(run: Run, facts: ReleaseFacts | None, by: Person) -> Hindrance | None:
+    if facts is None:
         return Hindrance.UNKNOWN
-    if by.user_id is None or not by.may(RELEASING if review.facts.needs_second else ACTING):
+    if by.user_id is None or not by.may(RELEASING if facts.needs_second else ACTING):
         return Hindrance.ROLE
-    if review.facts.needs_second and by.user_id in review.run.authors:
+    if facts.needs_second and by.user_id in run.authors:
         return Hindrance.AUTHOR
     return None

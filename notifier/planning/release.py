@@ -21,7 +21,7 @@ from notifier.domain.run import RunState
 from notifier.logs import get_logger
 from notifier.planning.alarms import alarm_break_glass
 from notifier.planning.audience import run_audience
-from notifier.planning.catalogue import CampaignVersion, get_campaign
+from notifier.planning.catalogue import CampaignVersion, get_campaign, writers_of
 from notifier.planning.draft import audit_run, lock_open_run, rewrite_run
 from notifier.planning.steps import useless_after, write_steps
 from notifier.store import clock, releases, runs
@@ -32,7 +32,7 @@ from notifier.store.run_steps import drop_steps, lock_steps
 from notifier.store.runs import NewRun, Run
 
 log = get_logger()
-_SHORTEST_REASON = 10
+_SHORTEST_REASON = 5
 _FRESH = timedelta(days=7)
 
 
@@ -45,6 +45,7 @@ class ReleaseFacts:
     contacts: int  # meant by the audience now
     needs_second: bool
     alone: bool  # an emergency: one person may let it out, with a reason
+    writers: tuple[int, ...]  # who wrote its texts in the console
 
 
 async def release_facts(tx: Tx, run: Run) -> ReleaseFacts:
@@ -59,6 +60,7 @@ async def release_facts(tx: Tx, run: Run) -> ReleaseFacts:
         contacts=contacts,
         needs_second=needs_second,
         alone=run.purpose == Purpose.EMERGENCY and await _is_fresh(tx, run, version.campaign),
+        writers=await writers_of(tx, run.campaign_id, run.pinned),
     )
 
 
@@ -192,6 +194,14 @@ async def _as_of_now(tx: Tx, by: Person) -> Person:
     return replace(by, role=Role(role) if role else None)
 
 
+async def has_released(tx: Tx, run_id: int, by: Person, *, hash: bytes) -> bool:  # noqa: A002
+    """Whether this person's release of exactly this holds: they pressed twice, and once was enough."""
+    release = await releases.find_release(tx, run_id)
+    if release is None or by.user_id is None or release.user_id != by.user_id:
+        return False
+    return hmac.compare_digest(release.hash, hash)
+
+
 def _check_may_release(run: Run, by: Person, found: ReleaseFacts, break_glass: str) -> str:
     """The reason of who breaks the glass, "" where the release is regular; `Forbidden` where it may not be."""
     if not found.needs_second:
@@ -217,6 +227,8 @@ def _check_break_glass(run: Run, by: Person, found: ReleaseFacts, reason: str) -
         raise Forbidden(
             f"it corrects no emergency that started within the last {_FRESH.days} days: another person has to release it"
         )
+    if by.user_id in found.writers:
+        raise Forbidden("you wrote these texts in the console: another person has to release them")
     if not by.may(ACTING):
         raise Forbidden("your role does not release runs")
     if len(reason) < _SHORTEST_REASON:

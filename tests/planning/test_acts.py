@@ -24,7 +24,7 @@ async def _drafted(tx: Tx, author: Person, *, submitted: bool = True) -> Run:
 
 
 async def _acts(tx: Tx, run: Run, by: Person) -> Acts:
-    return possible_acts(await review_run(tx, run), by)
+    return possible_acts(run, (await review_run(tx, run)).facts, by)
 
 
 async def _define(database: Database, folder: Path, *, purpose: str = "service", more: str = "") -> None:

@@ -172,6 +172,52 @@ async def test_the_author_does_not_release_but_may_break_the_glass_with_a_reason
     assert "fire in the hall" in (await house.approver.get(path)).text
 
 
+async def test_a_second_click_releases_once_and_leads_to_the_run(house: House) -> None:
+    path = await house.submit()
+    hands = Hands(house.approver)
+    await hands.open(path)
+    seen = hands.form("Release now").fields
+    for _ in range(2):
+        answer = await house.approver.post(f"{path}/release", data=seen)
+        assert (answer.status_code, answer.headers["location"]) == (303, path)
+    assert await fetch(house.database, "SELECT count(*) FROM notifier.releases") == [(1,)]
+
+
+async def test_any_other_run_has_its_own_page_and_is_not_let_out_here(house: House) -> None:
+    path = await house.submit()
+    await execute(house.database, "UPDATE notifier.runs SET purpose = 'service'")
+    answer = await house.approver.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path.removeprefix('/emergency')}/review")
+    held = {"form_token": await form_token(house.approver), "hash": "00"}
+    for act in ("release", "stop"):
+        assert (await house.approver.post(f"{path}/{act}", data=held)).status_code == 404
+    assert await _runs(house.database) == [("submitted", False)]
+
+
+async def test_an_author_lets_an_exercise_out_without_breaking_glass(house: House) -> None:
+    path = await house.submit(EXERCISE)
+    hands = Hands(house.author)
+    await hands.open(path)
+    assert "Release it alone" not in hands.text
+    await hands.press("Release now")
+    assert await _runs(house.database) == [("scheduled", True)]
+
+
+async def test_the_correction_of_an_old_emergency_offers_no_glass(house: House) -> None:
+    path = await house.submit()
+    await house.release(path)
+    await house.send()
+    author = Hands(house.author)
+    await author.open(path)
+    await author.click("All-clear")
+    await author.press("Submit for release", **{"input.now.zh-CN": "照常营业", "input.now.en": "Open as usual"})
+    assert "Release it alone" in author.text
+    await execute(house.database, "UPDATE notifier.runs SET frozen_at = frozen_at - interval '8 days'")
+    await author.open(author.path)
+    assert "Waits for a colleague" in author.text
+    assert "Release it alone" not in author.text
+
+
 async def test_what_changed_since_it_was_seen_is_not_released(house: House) -> None:
     path = await house.submit()
     hands = Hands(house.approver)

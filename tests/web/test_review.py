@@ -99,6 +99,18 @@ async def test_an_author_submits_and_a_colleague_releases(settings: Settings, da
         assert "Released by Wang" in (await author.get(f"{path}/review")).text
 
 
+async def test_a_second_click_on_release_tells_the_first_one_worked(settings: Settings, database: Database) -> None:
+    async with _desk(settings, database, lin="author", wang="approver", chen="approver") as (author, wang, chen):
+        path = await _draft(author)
+        await _act(author, path, "submit")
+        seen = await _shown(wang, path)
+        for answer in [await _act(wang, path, "release", **seen) for _ in range(2)]:
+            assert (answer.status_code, answer.headers["location"]) == (303, path)
+        assert (await _act(chen, path, "release", **seen)).status_code == 409  # it was not they who released it
+        assert (await _act(wang, path, "release", hash="00")).status_code == 409
+        assert await fetch(database, "SELECT count(*) FROM notifier.releases") == [(1,)]
+
+
 async def test_an_approver_does_not_release_their_own(settings: Settings, database: Database) -> None:
     async with _desk(settings, database, wang="approver") as (approver,):
         path = await _draft(approver)

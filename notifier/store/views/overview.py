@@ -119,7 +119,7 @@ async def list_unreviewed(tx: Tx, team_id: int, user_id: int) -> list[Unreviewed
     rows = await tx.fetch(
         """
         SELECT e.run_id, r.campaign_key, e.break_glass AS reason, coalesce(u.login, '') AS by,
-            coalesce(e.user_id = $2, false) AS is_mine, e.at
+            coalesce(e.user_id = $2, false) OR $2 = ANY(e.authors) AS is_mine, e.at
         FROM notifier.releases e JOIN notifier.runs r ON r.id = e.run_id LEFT JOIN notifier.users u ON u.id = e.user_id
         WHERE e.team_id = $1 AND e.break_glass <> '' AND e.reviewed_at IS NULL ORDER BY e.id
         """,

@@ -12,9 +12,11 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from notifier.domain.campaign import Campaign
-from notifier.domain.errors import Conflict, InputError
+from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.message import State
+from notifier.domain.purpose import Purpose
 from notifier.domain.run import OPEN, OVER
+from notifier.planning.acts import possible_acts
 from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.planning.control import stop_run
@@ -22,7 +24,7 @@ from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.planning.emergency.follow_up import FollowUp, follow_up
 from notifier.planning.emergency.messages import read_run_messages
 from notifier.planning.emergency.outlook import look_ahead
-from notifier.planning.release import release_facts, release_run
+from notifier.planning.release import has_released, release_facts, release_run
 from notifier.planning.spreadsheet import safe_cell
 from notifier.store.database import Database, Tx
 from notifier.store.releases import find_release
@@ -73,15 +75,26 @@ def channel_lines(tallies: Sequence[Tally]) -> list[ChannelLine]:
 
 @router.get("/{run_id}")
 async def show_run(request: Request, visitor: LoggedIn, run_id: Id, after: Id = 0) -> Response:
-    """What is to be released, all on one page; once it is released, who is reached."""
+    """What is to be released, all on one page; once it is released, who is reached. Any other run has its own page."""
     async with open_page(request, visitor) as page:
+        if not await _is_emergency(page.tx, visitor, run_id):
+            return RedirectResponse(f"/runs/{run_id}/review", 303)
         return await _run_page(page, visitor, run_id, after=after)
+
+
+async def _is_emergency(tx: Tx, visitor: Visitor, run_id: int) -> bool:
+    """`NotFound` where the team has no run of this number."""
+    return (await get_run_line(tx, visitor.user.team_id, run_id)).purpose == Purpose.EMERGENCY
+
+
+async def _check_emergency(tx: Tx, visitor: Visitor, run_id: int) -> None:
+    if not await _is_emergency(tx, visitor, run_id):
+        raise NotFound(f"there is no run {run_id}")
 
 
 async def _run_page(
     page: Page, visitor: Visitor, run_id: int, *, after: int = 0, problem: InputError | Conflict | None = None
 ) -> Response:
-    await get_run_line(page.tx, page.team_id, run_id)  # of this team
     run = await get_run(page.tx, run_id)
     version = await get_campaign(page.tx, run)
     common = {
@@ -131,7 +144,7 @@ async def _to_release(page: Page, visitor: Visitor, run: Run, version: CampaignV
         "hash": facts.hash.hex(),
         "outlook": outlook,
         "contacts": facts.contacts,
-        "is_mine": visitor.user.id in run.authors,
+        "acts": possible_acts(run, facts, visitor.person),
     }
 
 
@@ -200,11 +213,12 @@ async def release(
         seen = b""
     try:
         async with database.transaction() as tx:
-            await get_run_line(tx, visitor.user.team_id, run_id)
+            await _check_emergency(tx, visitor, run_id)
             await release_run(tx, run_id, visitor.person, hash=seen, break_glass=break_glass)
     except (InputError, Conflict) as error:
         async with open_page(request, visitor) as page:
-            return await _run_page(page, visitor, run_id, problem=error)
+            if not await has_released(page.tx, run_id, visitor.person, hash=seen):
+                return await _run_page(page, visitor, run_id, problem=error)
     await request.app.state.bell.ring("tick")
     return RedirectResponse(f"/emergency/runs/{run_id}", 303)
 
@@ -214,7 +228,7 @@ async def stop(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Nothing more of it leaves."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
-        await get_run_line(tx, visitor.user.team_id, run_id)
+        await _check_emergency(tx, visitor, run_id)
         await stop_run(tx, run_id, visitor.user.login)
     await request.app.state.bell.ring("tick")
     return RedirectResponse(f"/emergency/runs/{run_id}?done=stopped", 303)

@@ -13,7 +13,14 @@ from notifier.domain.channel import Channel, EmailContent
 from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound, NotifierError
 from notifier.planning.acts import may_review, possible_acts
 from notifier.planning.draft import edit_run
-from notifier.planning.release import release_facts, release_run, return_run, review_break_glass, submit_run
+from notifier.planning.release import (
+    has_released,
+    release_facts,
+    release_run,
+    return_run,
+    review_break_glass,
+    submit_run,
+)
 from notifier.planning.remarks import Remark, list_remarks, tell_changes
 from notifier.planning.review import review_run
 from notifier.planning.samples import render_sample
@@ -67,7 +74,7 @@ async def review_page(
         review=review,
         run=run,
         campaign=review.campaign,
-        acts=possible_acts(review, visitor.person),
+        acts=possible_acts(run, review.facts, visitor.person),
         told={act.act: act for act in await list_run_acts(page.tx, run_id)},
         authors=await list_names(page.tx, run.authors),
         release=release,
@@ -195,7 +202,10 @@ async def release(request: Request, visitor: Actor, run_id: Id) -> Response:
                 tx, run_id, visitor.person, hash=_read_hash(form), break_glass=read_text(form, "break_glass")
             )
     except (InputError, Conflict, Forbidden) as error:
-        return await _show_again(request, visitor, run_id, form, error)
+        async with request.app.state.database.transaction() as tx:
+            done = isinstance(error, Conflict) and await has_released(tx, run_id, visitor.person, hash=_read_hash(form))
+        if not done:
+            return await _show_again(request, visitor, run_id, form, error)
     await request.app.state.bell.ring("tick")
     return RedirectResponse(f"/runs/{run_id}", 303)
 
