@@ -263,7 +263,7 @@ async def test_breaking_the_glass_is_for_emergencies_and_is_reviewed_by_another(
     news, alarm = await _submitted(database, lin), await _submitted(database, lin, campaign_key="alarm")
     with pytest.raises(Forbidden, match="only an emergency"):
         await _release(database, news, lin, reason=REASON)
-    with pytest.raises(InputError, match="at least 10"):
+    with pytest.raises(InputError, match="at least 5"):
         await _release(database, alarm, lin, reason="help")
     assert (await _release(database, alarm, lin, reason=REASON)).state == "scheduled"
     assert "run.glass_broken" in await _acts(database)
@@ -403,3 +403,17 @@ async def test_a_list_exchanged_after_the_release_is_looked_at_again(
     assert (await plan_due(database)).messages == 0
     ((state, problem),) = await fetch(database, "SELECT state, problem FROM notifier.runs")
     assert (state, "list was changed" in problem) == ("submitted", True)
+
+
+async def test_who_wrote_the_text_of_an_emergency_does_not_release_it_alone(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path)
+    lin, wang = await _person(database, "lin", Role.AUTHOR), await _person(database, "wang", Role.AUTHOR)
+    await execute(
+        database, "UPDATE notifier.definitions SET author_id = $1, file = '' WHERE kind = 'template'", lin.user_id
+    )
+    run = await _submitted(database, lin, campaign_key="alarm")
+    with pytest.raises(Forbidden, match="you wrote these texts"):
+        await _release(database, run, lin, reason=REASON)
+    assert (await _release(database, run, wang, reason=REASON)).state == "scheduled"

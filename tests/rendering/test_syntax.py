@@ -128,7 +128,7 @@ def test_what_is_not_on_the_list_is_refused(source: str) -> None:
 @pytest.mark.parametrize("source", ["{{ ''.__class__ }}", "{{ lipsum() }}", "{{ inputs.a|attr('x') }}"])
 def test_subjects_and_layouts_are_held_to_the_same_list(source: str) -> None:
     subject = check_syntax(notice(subject=Localized({"en": source}))).problems
-    assert [problem.place.file for problem in subject] == ["templates/notice/template.yaml"]
+    assert [problem.place.file for problem in subject] == ["templates/notice/subject.en"]
     layout = check_syntax(text_template("x", **{"_layouts/a__txt": source})).problems
     assert {problem.place.file for problem in layout} == {"templates/_layouts/a.txt"}
 
