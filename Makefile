@@ -16,7 +16,7 @@ ARGS ?=
 help:
 	@echo "make demo         start everything with sample campaigns and made-up contacts (ARGS=--reset starts over)"
 	@echo "make setup        create $(VENV); afterwards $(BIN)/notifier works"
-	@echo "make test         run all tests with coverage (ARGS='tests/domain -x' picks some, without)"
+	@echo "make test         run all tests with coverage, one process a core (ARGS='tests/domain -x' picks some, without)"
 	@echo "make check        format, lint, types, floors, known vulnerabilities"
 	@echo "make format       put code into the house's form"
 	@echo "make bench        measure; needs Debian's postfix for the mail numbers"
@@ -31,7 +31,7 @@ demo: setup
 	@$(BIN)/notifier demo $(ARGS)
 
 test: setup
-	@$(BIN)/pytest -q $(if $(ARGS),$(ARGS),--cov --cov-report=term:skip-covered)
+	@$(BIN)/pytest -q $(if $(ARGS),$(ARGS),-n auto --dist loadfile --cov --cov-report=term:skip-covered)
 
 check: setup
 	$(BIN)/ruff format --check .
