@@ -27,6 +27,7 @@ class Cause(StrEnum):
     TOO_FAST = "too-fast"  # over a limit of the provider
     PROVIDER = "provider"  # refused for another reason, in the provider's words
     SETTLED = "settled-not-sent"  # a person found that it never left
+    DRILL = "drill"  # a post of an exercise
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     IN_DOUBT = "in-doubt"
@@ -44,6 +45,7 @@ _OURS = {
     "suppressed: manual": Cause.BLOCKED_BY_HAND,
     "suppressed: erasure": Cause.BLOCKED_BY_HAND,
     "a person said it was not sent": Cause.SETTLED,
+    "drill": Cause.DRILL,
 }
 _BY_STATE = {
     State.EXPIRED: Cause.EXPIRED,

@@ -22,6 +22,7 @@ from notifier.providers.twilio.codes import CODES
         ("failed", "700 characters, the network takes 500", Cause.TOO_LONG),
         ("failed", "a person said it was not sent", Cause.SETTLED),
         ("failed", "something quite new", Cause.PROVIDER),
+        ("refused", "drill", Cause.DRILL),
         ("expired", "", Cause.EXPIRED),
         ("bounced", "", Cause.CAME_BACK),
         ("uncertain", "the worker died", Cause.IN_DOUBT),

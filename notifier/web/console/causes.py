@@ -65,6 +65,7 @@ SAID: Mapping[Cause, tuple[str, str]] = {
         "The provider's words stand below. Show them to the operator if many are concerned.",
     ),
     Cause.SETTLED: ("A person found that it never left", "Launch again for these contacts if it still matters."),
+    Cause.DRILL: ("Exercise: not published", "Nothing to do: an exercise posts nothing in public."),
     Cause.EXPIRED: (
         "Its time ran out before it could go",
         "It is never sent late. Launch again if it still matters, early enough before quiet hours.",
