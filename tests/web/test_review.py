@@ -89,6 +89,8 @@ async def test_an_author_submits_and_a_colleague_releases(settings: Settings, da
         assert (await _act(author, path, "submit")).headers["location"] == f"{path}/review?done=submitted"
         waiting = (await author.get(f"{path}/review")).text
         assert "Your role does not release runs." in waiting
+        assert ("Go to the decision" in waiting, "See where it stands" in waiting) == (False, True)
+        assert "Go to the decision" in (await approver.get(f"{path}/review")).text
         assert 'action="' + path + '/release"' in waiting  # an emergency can be released alone, with a reason
         refused = await _act(author, path, "release", **await _shown(author, path))
         assert refused.status_code == 403
