@@ -46,10 +46,14 @@ def possible_acts(run: Run, facts: ReleaseFacts | None, by: Person) -> Acts:
         submit=acting and run.state == RunState.DRAFT and facts is not None,
         give_back=acting and run.state == RunState.SUBMITTED and not is_standing and by.user_id not in run.authors,
         release=submitted and hindrance is None,
-        break_glass=acting and hindrance is not None and by.user_id is not None and facts is not None and facts.alone,
+        break_glass=acting and hindrance is not None and facts is not None and _may_break_glass(facts, by),
         test=acting and run.state not in {RunState.ENDED, RunState.CANCELLED},
         hindrance=hindrance,
     )
+
+
+def _may_break_glass(facts: ReleaseFacts, by: Person) -> bool:
+    return facts.alone and by.user_id is not None and by.user_id not in facts.writers
 
 
 def _hindrance(run: Run, facts: ReleaseFacts | None, by: Person) -> Hindrance | None:
