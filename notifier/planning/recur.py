@@ -1,4 +1,4 @@
-"""Recurrence: the next run of every scheduled campaign exists before its time."""
+"""Recurrence: the next run of every scheduled campaign exists before its time, and no run waits after its own."""
 
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from notifier.store.runs import NewRun, Run
 log = get_logger()
 AHEAD = timedelta(days=5)
 REMIND = timedelta(days=1)
+UNTOUCHED = timedelta(days=30)
 _REMINDERS = {RunState.WAITING: "run.inputs_missing", RunState.DRAFT: "run.release_missing"}
 _REMINDERS[RunState.SUBMITTED] = _REMINDERS[RunState.DRAFT]
 _TOO_LATE = {
@@ -32,7 +33,7 @@ async def make_recurring_runs(database: Database, team_id: int = 1) -> int:
 
     Each is released on its own. A run whose required inputs are empty waits for them first: last week's text never
     goes out again by itself. A day before its time that is said, once; when its messages would have expired it is
-    cancelled.
+    cancelled. So is a launched run that nobody released in time, or went on with for a month.
     """
     await _look_after_waiting(database, team_id)
     async with database.transaction() as tx:
@@ -51,10 +52,12 @@ async def make_recurring_runs(database: Database, team_id: int = 1) -> int:
 async def _look_after_waiting(database: Database, team_id: int) -> None:
     async with database.transaction() as tx:
         waiting = await runs.list_waiting(tx, team_id)
-    for run_id in waiting:
+        left = await runs.list_left(tx, team_id, UNTOUCHED)
+    for run_id in [*waiting, *left]:
         try:
             async with database.transaction() as tx:
-                await _remind_or_give_up(tx, await runs.get_run(tx, run_id, lock=True))
+                run = await runs.get_run(tx, run_id, lock=True)
+                await (_remind_or_give_up(tx, run) if run.kind == "recurring" else _give_up_launched(tx, run))
         except NotifierError as error:  # the others go on
             log.error("planning.waiting_not_looked_after", run=run_id, problem=str(error))
 
@@ -65,15 +68,25 @@ async def _remind_or_give_up(tx: Tx, run: Run) -> None:
         return  # released while its row was waited for
     act = _REMINDERS[RunState(run.state)]
     if now >= useless_after(run, await get_campaign(tx, run)):
-        await _give_up(tx, run)
+        await _give_up(tx, run, _TOO_LATE[RunState(run.state)])
     elif run.nominal_at - now < REMIND and not await runs.was_audited(tx, run.id, act):
         detail = {"campaign": run.campaign_key, "nominal_at": run.nominal_at.isoformat()}
         await audit_run(tx, run, SCHEDULE, act, **detail)
         log.warning("planning.run_waits", run=run.id, state=run.state, **detail)
 
 
-async def _give_up(tx: Tx, run: Run) -> None:
-    problem = _TOO_LATE[RunState(run.state)]
+async def _give_up_launched(tx: Tx, run: Run) -> None:
+    """Its author is not reminded: they chose the time, and know that it has to be released."""
+    now = await clock.now(tx)
+    if run.state not in _TOO_LATE:
+        return  # released while its row was waited for
+    if run.at_once and now - await runs.last_touched(tx, run) >= UNTOUCHED:
+        await _give_up(tx, run, "nobody went on with it")
+    elif not run.at_once and now >= useless_after(run, await get_campaign(tx, run)):
+        await _give_up(tx, run, _TOO_LATE[RunState(run.state)])
+
+
+async def _give_up(tx: Tx, run: Run, problem: str) -> None:
     if await runs.cancel_waiting(tx, run.id, problem):
         await audit_run(tx, run, SCHEDULE, "run.cancel", problem=problem)
 
@@ -91,7 +104,7 @@ async def _make_next(tx: Tx, team_id: int, version: CampaignVersion, now: dateti
     except Conflict:
         return 0  # another worker made it
     if last is not None and last.state in _TOO_LATE and last.nominal_at <= now:
-        await _give_up(tx, last)
+        await _give_up(tx, last, _TOO_LATE[RunState(last.state)])
     log.info("planning.run_made", run=run.id, campaign=version.campaign.key, state=run.state)
     return 1
 

@@ -205,6 +205,27 @@ async def list_waiting(tx: Tx, team_id: int) -> list[RunId]:
     return [RunId(row["id"]) for row in rows]
 
 
+async def list_left(tx: Tx, team_id: int, untouched: timedelta) -> list[RunId]:
+    """Launched runs nobody released though their time has come, or without a time and older than `untouched`."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM notifier.runs WHERE team_id = $1 AND kind = 'launched' AND state IN ('draft', 'submitted')
+            AND CASE WHEN at_once THEN created_at <= notifier.now() - $2::interval ELSE nominal_at <= notifier.now() END
+        ORDER BY id
+        """,
+        team_id,
+        untouched,
+    )
+    return [RunId(row["id"]) for row in rows]
+
+
+async def last_touched(tx: Tx, run: Run) -> datetime:
+    """When somebody last did anything to the run."""
+    statement = "SELECT max(at) FROM notifier.audit WHERE subject = 'run:' || $1::bigint"
+    found: datetime | None = await tx.fetchval(statement, run.id)
+    return max(found or run.created_at, run.created_at)
+
+
 async def list_submitted(tx: Tx, team_id: int) -> list[RunId]:
     """Runs that wait for their release, the soonest first."""
     rows = await tx.fetch(

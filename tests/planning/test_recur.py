@@ -8,10 +8,10 @@ import pytest
 
 from notifier.domain.errors import Conflict, InputError
 from notifier.domain.person import Person
-from notifier.planning.draft import fill_inputs
+from notifier.planning.draft import Draft, draft_run, edit_run, fill_inputs
 from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
-from notifier.planning.release import reschedule_run
+from notifier.planning.release import reschedule_run, submit_run
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.runs import cancel_waiting
@@ -139,6 +139,59 @@ async def test_a_run_filled_after_an_apply_is_of_the_new_version(
     await plan_due(database)
     await drain(settings, database)
     assert await fetch(database, "SELECT step, state FROM notifier.messages") == [("tell", "accepted")]
+
+
+async def _launched(database: Database, *, at: datetime | None = None, submit: bool = True) -> int:
+    by = Person(name="lin")
+    async with database.transaction() as tx:
+        run = await draft_run(tx, team_id=1, draft=Draft(campaign_key="news", at=at), by=by)
+        return (await submit_run(tx, run.id, by) if submit else run).id
+
+
+async def _given_up(database: Database) -> dict[int, str]:
+    await make_recurring_runs(database)
+    return dict(await fetch(database, "SELECT id, problem FROM notifier.runs WHERE state = 'cancelled'"))
+
+
+async def test_a_launched_run_nobody_released_in_time_is_cancelled(database: Database, tmp_path: Path) -> None:
+    await set_now(database, MONDAY)
+    await define(database, tmp_path, campaign(more="expires: 2h\n"))
+    at = MONDAY + timedelta(hours=1)
+    submitted = await _launched(database, at=at)
+    drafted = await _launched(database, at=at + timedelta(minutes=1), submit=False)
+    released = await _launched(database, at=at + timedelta(minutes=2))
+    await release_by_another(database, released)
+    later = await _launched(database, at=at + timedelta(days=1))
+    await set_now(database, at + timedelta(hours=1, minutes=58))
+    assert await _given_up(database) == {}
+    await set_now(database, at + timedelta(hours=2, minutes=3))
+    told = {submitted: "it was not released in time", drafted: "it was not submitted in time"}
+    assert await _given_up(database) == told
+    assert len(await _audited(database, "run.cancel")) == 2
+    await reschedule(database, later, at + timedelta(days=9))
+    await set_now(database, at + timedelta(days=1, hours=3))
+    assert await _given_up(database) == told
+
+
+async def reschedule(database: Database, number: int, at: datetime) -> None:
+    async with database.transaction() as tx:
+        await reschedule_run(tx, number, at, Person(name="lin"))
+
+
+async def test_a_run_without_a_time_is_cancelled_when_nobody_went_on_with_it(
+    database: Database, tmp_path: Path
+) -> None:
+    await set_now(database, MONDAY)
+    await define(database, tmp_path, campaign())
+    left, touched = await _launched(database, submit=False), await _launched(database, submit=False)
+    await pass_time(database, timedelta(days=29))
+    assert await _given_up(database) == {}
+    async with database.transaction() as tx:
+        await edit_run(tx, touched, Draft(campaign_key="news", inputs={"word": "改"}), Person(name="lin"))
+    await pass_time(database, timedelta(days=1, minutes=1))
+    assert await _given_up(database) == {left: "nobody went on with it"}
+    await pass_time(database, timedelta(days=29))
+    assert set(await _given_up(database)) == {left, touched}
 
 
 async def _audited(database: Database, act: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
 from notifier.planning.release import return_run
 from notifier.settings import Settings
-from notifier.store import access
+from notifier.store import access, clock
 from notifier.store.database import Database
 from notifier.store.tallies import Tally
 from notifier.web.console.calendar import month_before, month_weeks, next_month, weekday_names
@@ -84,6 +84,17 @@ async def test_a_run_to_release_needs_the_approver_and_not_its_author(
     mine = (await visitor.get("/")).text
     assert "Yours; a colleague has to release it" in mine
     assert "<title>Overview" in mine
+
+
+async def test_what_needs_me_begins_with_what_comes_soonest(approver: httpx.AsyncClient, database: Database) -> None:
+    lin = await _person(database, "lin", Role.AUTHOR)
+    async with database.transaction() as tx:
+        now = await clock.now(tx)
+    far, near, past, soon = [await _submit(database, lin, at=now + timedelta(days=days)) for days in (9, 3, -0.5, 1)]
+    at_once = await _submit(database, lin)
+    page = (await approver.get("/")).text
+    shown = dict.fromkeys(map(int, re.findall(r'href="/emergency/runs/(\d+)"', page)))
+    assert list(shown) == [at_once, soon, near, far, past]
 
 
 async def test_who_made_a_run_is_not_asked_to_release_it(approver: httpx.AsyncClient, database: Database) -> None:

@@ -98,14 +98,19 @@ async def list_upcoming(tx: Tx, team_id: int, zone: str, *, limit: int = 8) -> l
 
 
 async def list_open_runs(tx: Tx, team_id: int, user_id: int, *, limit: int = 100) -> list[OpenRun]:
-    """Drafts, runs that wait for inputs or for their release; the soonest first."""
+    """The user's drafts, runs that wait for inputs or for their release.
+
+    What was asked for at once of late comes first, then the soonest; what lies in the past comes last.
+    """
     rows = await tx.fetch(
         """
         SELECT id, campaign_key, campaign_id, kind, state, purpose, nominal_at, at_once, drill, launched_by,
             $2 = ANY(authors) AS is_mine, CASE state WHEN 'draft' THEN problem ELSE '' END AS returned, submitted_at,
             created_at, inputs
-        FROM notifier.runs WHERE team_id = $1 AND state IN ('draft', 'waiting', 'submitted')
-        ORDER BY nominal_at, id LIMIT $3
+        FROM notifier.runs WHERE team_id = $1 AND (state IN ('waiting', 'submitted') OR state = 'draft' AND $2 = ANY(authors))
+        ORDER BY CASE WHEN at_once AND coalesce(submitted_at, created_at) > notifier.now() - interval '1 day' THEN 0
+                WHEN nominal_at >= notifier.now() THEN 1 ELSE 2 END,
+            CASE WHEN nominal_at >= notifier.now() THEN nominal_at END, nominal_at DESC, id LIMIT $3
         """,
         team_id,
         user_id,
