@@ -9,7 +9,8 @@ import pytest
 
 from notifier.settings import Settings
 from notifier.store.database import Database
-from tests.builders import fetch
+from notifier.store.views import contacts
+from tests.builders import execute, fetch
 from tests.web.rooms import (
     ALERT,
     add_contacts,
@@ -99,6 +100,24 @@ async def test_an_author_submits_and_a_colleague_releases(settings: Settings, da
         assert (released.status_code, released.headers["location"]) == (303, path)
         assert await _state(database) == "scheduled"
         assert "Released by Wang" in (await author.get(f"{path}/review")).text
+
+
+async def test_lists_are_offered_with_their_members_up_to_a_bound(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contacts, "_COUNTED_AT_MOST", 2)
+    async with _desk(settings, database, lin="author") as (author,):
+        await execute(database, "INSERT INTO notifier.lists (team_id, key) VALUES (1, 'few'), (1, 'many')")
+        await execute(
+            database,
+            """
+            INSERT INTO notifier.list_members SELECT l.id, c.id FROM notifier.lists l, notifier.contacts c
+            WHERE l.key = 'many' OR c.external_id = 'c0'
+            """,
+        )
+        page = (await author.get(ALERT)).text
+    assert "few (1 contacts)" in page
+    assert "many (more than 2 contacts)" in page
 
 
 async def test_a_second_click_on_release_tells_the_first_one_worked(settings: Settings, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What the page of a run about to go out asks: who had a hand in it, what else there is to choose from."""
+"""What the page of a run about to go out asks: who had a hand in it, which runs there were before."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,15 +29,6 @@ class FormerRun:
     state: str
     reached: int
     drill: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A list or a segment with how many contacts a list has; None = not counted."""
-
-    key: str
-    contacts: int | None = None
-    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 async def list_run_acts(tx: Tx, run_id: int) -> list[RunAct]:
@@ -77,19 +68,6 @@ async def list_former_runs(tx: Tx, team_id: int, *, limit: int = 50) -> list[For
         limit,
     )
     return [FormerRun(**dict(row)) for row in rows]
-
-
-async def list_lists(tx: Tx, team_id: int) -> list[Choice]:
-    """The imported lists by name."""
-    rows = await tx.fetch(
-        """
-        SELECT l.key, count(m.contact_id) AS contacts FROM notifier.lists l
-        LEFT JOIN notifier.list_members m ON m.list_id = l.id WHERE l.team_id = $1
-        GROUP BY l.key ORDER BY l.key COLLATE "C"
-        """,
-        team_id,
-    )
-    return [Choice(key=row["key"], contacts=row["contacts"]) for row in rows]
 
 
 async def last_asked_run(tx: Tx, team_id: int, survey_key: str, *, other_than: int, least: int) -> int | None:

@@ -16,9 +16,10 @@ from notifier.domain.text import Localized
 from notifier.planning.draft import Draft
 from notifier.store import access
 from notifier.store.database import Tx
-from notifier.store.definitions import list_latest
+from notifier.store.definitions import Definition, list_latest
 from notifier.store.runs import Run
-from notifier.store.views.review import Choice, list_former_runs, list_lists
+from notifier.store.views.contacts import list_lists
+from notifier.store.views.review import list_former_runs
 from notifier.web.access.sessions import Visitor
 from notifier.web.console.names import read_names
 from notifier.web.console.show import Page
@@ -61,9 +62,9 @@ async def _run_choices(page: Page, campaign: Campaign, values: Mapping[str, str]
     return [*found.items(), *((number, number) for number in chosen if number and number not in found)]
 
 
-async def _segments(page: Page) -> list[tuple[Choice, str]]:
+async def _segments(page: Page) -> list[tuple[Definition, str]]:
     found = await list_latest(page.tx, page.team_id, "segment")
-    return [(Choice(key=one.key), _title(page, one.spec.get("title"), one.key)) for one in found]
+    return [(one, _title(page, one.spec.get("title"), one.key)) for one in found]
 
 
 def _title(page: Page, title: object, key: str) -> str:
