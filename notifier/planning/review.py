@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from notifier.domain.account import Account
 from notifier.domain.audience import Rule
 from notifier.domain.binding import bind_rule
 from notifier.domain.campaign import Campaign, Step
@@ -14,6 +15,7 @@ from notifier.domain.errors import InputError, RenderError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.notation.bank import in_domains
 from notifier.domain.run import OPEN
+from notifier.domain.spec import account_from_spec
 from notifier.domain.template import Bank
 from notifier.planning.audience import run_audience
 from notifier.planning.catalogue import CampaignVersion, get_campaign
@@ -194,7 +196,7 @@ async def review_run(tx: Tx, run: Run, *, site: str = "") -> Review:
         forecast=counted.forecast,
         locales=tuple(counted.samples),
         steps=tuple(steps),
-        versions=tuple(await _list_versions(tx, run)),
+        versions=tuple(await _list_versions(tx, run, version.campaign)),
         audience=bind_rule(await run_audience(tx, run, version.campaign), read_inputs(version.campaign, run.inputs)),
         segment=(await stored.get_definition(tx, run.segment_id)).key if run.segment_id else "",
         by_hand=frozenset(one.key for one in desk.accounts if capabilities_of(one.provider).by_hand),
@@ -309,19 +311,27 @@ def _links(samples: Sequence[Sample], bank: Bank, site: str) -> Iterator[Link]:
         yield Link(address=address, domain=domain, to=to)
 
 
-async def _list_versions(tx: Tx, run: Run) -> list[Pinned]:
-    """The campaign, its templates and surveys, and the bank."""
+async def _list_versions(tx: Tx, run: Run, campaign: Campaign) -> list[Pinned]:
+    """The campaign, its templates and surveys, the bank, and the accounts its steps leave by."""
     latest = await stored.list_latest_ids(tx, run.team_id)
     pinned = [
         run.campaign_id,
         *run.pinned["templates"].values(),
         *run.pinned["surveys"].values(),
         run.pinned["bank"],
+        *run.pinned["accounts"].values(),
     ]
     found = []
     for number in pinned:
         one = await stored.get_definition(tx, number)
         newest = latest.get((one.kind, one.key), number)
         version = one.version if newest == number else (await stored.get_definition(tx, newest)).version
-        found.append(Pinned(kind=one.kind, key=one.key, version=one.version, newest=version))
+        if one.kind != "account" or _uses(campaign, account_from_spec(one.spec)):
+            found.append(Pinned(kind=one.kind, key=one.key, version=one.version, newest=version))
     return found
+
+
+def _uses(campaign: Campaign, account: Account) -> bool:
+    if account.channel is Channel.SOCIAL:
+        return any(account.key in step.accounts for step in campaign.steps)
+    return any(account.channel in channels_of(step) for step in campaign.steps)

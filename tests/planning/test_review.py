@@ -10,7 +10,7 @@ import pytest
 from notifier.domain.person import Person
 from notifier.planning.draft import Draft, draft_run
 from notifier.planning.remarks import Remark, Weight, list_remarks, tell_changes
-from notifier.planning.review import Review, review_run
+from notifier.planning.review import Pinned, Review, review_run
 from notifier.settings import Settings
 from notifier.store import runs
 from notifier.store.database import Database
@@ -183,6 +183,20 @@ async def test_a_newer_version_is_told_until_the_run_is_edited(database: Databas
     await define(database, tmp_path, **{"templates/note/sms.en.txt": "new"})
     found = _find(await _review(database, run), "has changed")
     assert found.values == {"key": "note", "newest": 2, "version": 1}
+
+
+async def test_the_accounts_it_leaves_by_are_told_with_their_versions(database: Database, tmp_path: Path) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign(steps="inform: {channels: [email], template: note}"))
+    run = await _draft(database)
+    await define(database, tmp_path, **SLOW_MAIL)
+    found = await _review(database, run)
+    accounts = [one for one in found.versions if one.kind == "account"]
+    assert accounts == [Pinned(kind="account", key="email", version=1, newest=2)]
+    assert _find(found, "has changed").values == {"key": "email", "newest": 2, "version": 1}
+    await define(database, tmp_path, campaign(steps="post: {social: [wall], template: note}"))
+    posted = await _reviewed(database, at=NOON + timedelta(hours=2))
+    assert [one.key for one in posted.versions if one.kind == "account"] == ["wall"]
 
 
 async def test_a_language_that_falls_back_is_told(database: Database, settings: Settings, tmp_path: Path) -> None:
