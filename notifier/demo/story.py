@@ -21,6 +21,7 @@ from notifier.web.access.demo import DEMO_LOGINS
 TEAM = 1
 OPENING = datetime(2026, 3, 9, 8, 30)  # noqa: DTZ001 - the bank's local time; the examples in the pack are of this week
 _CORRECTED_AFTER = timedelta(hours=5)
+_TOMORROW = timedelta(days=1, minutes=90)  # at ten
 
 
 def opening_moment(zone: str) -> datetime:
@@ -48,6 +49,8 @@ async def launch_story(tx: Tx, starts: Starts, *, left_to_visitor: str = "") -> 
             if alert is None:
                 continue
             at = alert.nominal_at + _CORRECTED_AFTER
+        elif campaign.key == left_to_visitor:
+            at += _TOMORROW
         draft = Draft(
             campaign_key=campaign.key,
             inputs=story_inputs(campaign, at - opening_moment(version.bank.zone), alert),
