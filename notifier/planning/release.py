@@ -249,7 +249,7 @@ async def _let_out(tx: Tx, run: Run, found: ReleaseFacts, by: Person, break_glas
             break_glass=break_glass,
         ),
     )
-    detail = {"hash": found.hash.hex(), "contacts": found.contacts}
+    detail = {"hash": found.hash.hex(), "contacts": found.contacts} | ({"drill": True} if run.drill else {})
     if break_glass:
         log.error("planning.glass_broken", run=run.id, by=by.name)
         await audit_run(tx, run, by, "run.glass_broken", reason=break_glass, **detail)

@@ -253,6 +253,8 @@ async def test_what_reaches_no_customer_needs_no_second_person(
         drill = await launch_campaign(tx, team_id=1, draft=Draft(campaign_key="alarm", drill=True), by=lin)
         real = await launch_campaign(tx, team_id=1, draft=Draft(campaign_key="alarm"), by=lin)
     assert (staff.state, drill.state, real.state) == ("scheduled", "scheduled", "submitted")
+    told = "SELECT detail -> 'drill' FROM notifier.audit WHERE act = 'run.released' ORDER BY id"
+    assert await fetch(database, told) == [(None,), (True,)]
 
 
 async def test_breaking_the_glass_is_for_emergencies_and_is_reviewed_by_another(

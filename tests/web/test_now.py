@@ -16,6 +16,8 @@ from notifier.settings import Settings
 from notifier.store import access, clock
 from notifier.store.database import Database
 from notifier.store.tallies import Tally
+from notifier.store.views.audit import AuditLine
+from notifier.web.console.audit import tell_act
 from notifier.web.console.calendar import month_before, month_weeks, next_month, weekday_names
 from notifier.web.console.causes import SAID, group_causes
 from notifier.web.console.names import tell_actor
@@ -416,6 +418,15 @@ def test_causes_are_grouped_with_the_most_frequent_first() -> None:
 )
 def test_who_acted_is_said_in_words(actor: str, told: str) -> None:
     assert tell_actor(actor, users={"lin": "Lin Yue"}, keys={"3": "core banking"}, t=EN) == told
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [({"drill": True}, "released the run: an exercise, 5 contacts"), ({}, "released the run: 5 contacts")],
+)
+def test_the_trail_says_that_what_was_released_was_an_exercise(detail: dict[str, bool], told: str) -> None:
+    line = AuditLine(id=1, at=NOON, actor="lin", act="run.released", subject="run:1", detail={"contacts": 5, **detail})
+    assert tell_act(line, EN) == told
 
 
 # ── posts by hand ────────────────────────────────────────────────────────────────────────────────

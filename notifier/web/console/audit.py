@@ -169,6 +169,8 @@ def _tell_facts(line: AuditLine, t: Words) -> str:
             return t.listed([t(str(name)) for name in fields])
         case "user.sessions_ended", {"count": int(count)}:
             return t("%(count)s sessions", count=t.number(count))
+        case "run.released", {"contacts": int(contacts), "drill": True}:
+            return t("an exercise, %(count)s contacts", count=t.number(contacts))
         case (("run.released" | "run.glass_broken"), {"contacts": int(contacts)}):
             return t("%(count)s contacts", count=t.number(contacts))
         case "key.created", {"name": name}:
