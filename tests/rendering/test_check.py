@@ -175,7 +175,7 @@ def test_a_bomb_is_refused_within_seconds(source: str) -> None:
     problems = check_in_subprocess(text_template(source), BANK)
     assert problems
     assert problems[0].severity is Severity.ERROR
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20  # a busy machine; without the limits it would be minutes
 
 
 @pytest.mark.parametrize(("timeout_s", "memory_mb"), [(2, 30), (0, 2048)])
