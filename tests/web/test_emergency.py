@@ -341,7 +341,6 @@ async def test_a_scanner_that_opens_every_address_changes_nothing(house: House) 
         f"{path}",
         f"{path}/release",
         f"{path}/stop",
-        f"{path}/not-reached.csv",
         f"{path}/mail?step=warn&locale=en",
         f"{CLOSURE}?run={path.rpartition('/')[2]}",
     ):

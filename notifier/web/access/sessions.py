@@ -19,6 +19,7 @@ from notifier.store import access
 from notifier.store.access import User
 from notifier.store.database import Database, Tx
 from notifier.web.access.passwords import find_person
+from notifier.web.catalogue import DEFAULT_TEAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +59,10 @@ class NotAllowed(Exception):
 
 
 async def log_in(database: Database, *, login: str, password: str, hours: int) -> tuple[User, str] | None:
-    """The user and a new session's token; None for a wrong login as for a wrong password."""
+    """The user and a new session's token; None for a wrong login as for a wrong password. The audit tells both."""
     user = await find_person(database, login=login, password=password)
     if user is None:
+        await _note_refused(database, login)
         return None
     token = secrets.token_urlsafe(32)
     async with database.transaction() as tx:
@@ -69,6 +71,22 @@ async def log_in(database: Database, *, login: str, password: str, hours: int) -
             tx, user.team_id, actor=user.login, act="user.logged_in", subject=f"user:{user.login}", detail={}
         )
     return user, token
+
+
+async def _note_refused(database: Database, login: str) -> None:
+    """What was typed as a login that nobody has may be a password: it is not kept."""
+    async with database.transaction() as tx:
+        user = await access.find_user(tx, login.strip().lower())
+        team_id, name = (user.team_id, user.login) if user else (DEFAULT_TEAM, "unknown")
+        await access.add_audit(tx, team_id, actor=name, act="user.login_refused", subject=f"user:{name}", detail={})
+
+
+async def log_out(database: Database, visitor: Visitor) -> None:
+    """End the session."""
+    team_id, login = visitor.user.team_id, visitor.user.login
+    async with database.transaction() as tx:
+        await access.end_session(tx, hash_token(visitor.token))
+        await access.add_audit(tx, team_id, actor=login, act="user.logged_out", subject=f"user:{login}", detail={})
 
 
 async def is_live(tx: Tx, visitor: Visitor) -> bool:
@@ -189,6 +207,7 @@ def safe_next(target: str) -> str:
 LoggedIn = Annotated[Visitor, Depends(need_visitor)]
 Actor = Annotated[Visitor, Depends(need_actor)]
 FormSender = Annotated[Visitor, Depends(need_form)]
+Exporter = Annotated[Visitor, Depends(_of_role(need_visitor, ACTING))]
 Auditor = Annotated[Visitor, Depends(_of_role(need_visitor, AUDITING))]
 Admin = Annotated[Visitor, Depends(_of_role(need_visitor, ADMINISTERING))]
 AdminSender = Annotated[Visitor, Depends(_of_role(need_form, ADMINISTERING))]

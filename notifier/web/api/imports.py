@@ -8,12 +8,13 @@ from notifier.domain.errors import Conflict
 from notifier.planning.contact_import.options import ImportOptions
 from notifier.planning.contact_import.preview import RowPreview
 from notifier.planning.contact_import.uploads import keep_upload, show_preview, start_import, stop_import
+from notifier.planning.exports import take_errors
 from notifier.settings import Settings
 from notifier.store import imports as store
 from notifier.store.database import Database
 from notifier.store.imports import ImportLine
 from notifier.web.api.contact_shapes import ColumnOut, ImportOptionsIn, ImportOut, PreviewOut, RowOut, RowProblemOut
-from notifier.web.api.keyed import Reader, Writer, person
+from notifier.web.api.keyed import Exporter, Reader, Writer, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.catalogue import Catalogue
 from notifier.web.uploads import sent_file
@@ -111,11 +112,11 @@ async def cancel(request: Request, key: Writer, import_id: Id) -> ImportOut:
 
 
 @router.get("/{import_id}/errors.csv", summary="Export the rows not taken", response_class=Response)
-async def get_errors(request: Request, key: Reader, import_id: Id) -> Response:
+async def get_errors(request: Request, key: Exporter, import_id: Id) -> Response:
     """Row, id, column, problem, remedy; safe to open in a spreadsheet. 404 where nothing was wrong."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
-        data = await store.get_errors(tx, key.team_id, import_id)
+        data = await take_errors(tx, key.team_id, import_id, by=person(key))
     headers = {"content-disposition": f'attachment; filename="import-{import_id}-errors.csv"'}
     return Response(data, media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from notifier.domain.person import ADMINISTERING, AUDITING, Person, Role
+from notifier.domain.person import ACTING, ADMINISTERING, AUDITING, Person, Role
 from notifier.store import access
 from notifier.store.access import ApiKey
 from notifier.store.database import Database, Tx
@@ -54,9 +54,16 @@ def _of_role(scope: str, roles: frozenset[Role]) -> Callable[[ApiKey], Awaitable
     return check
 
 
+async def _acting(key: Annotated[ApiKey, Depends(_with_scope("read"))]) -> ApiKey:
+    if key.user_id is not None and not person(key).may(ACTING):
+        raise Problem(403, "this key's user only looks: files with personal data are for those who act")
+    return key
+
+
 Reader = Annotated[ApiKey, Depends(_with_scope("read"))]
 Writer = Annotated[ApiKey, Depends(_with_scope("write"))]
 Sender = Annotated[ApiKey, Depends(_with_scope("send"))]
+Exporter = Annotated[ApiKey, Depends(_acting)]
 Releaser = Annotated[ApiKey, Depends(_with_scope("release"))]
 AuditReader = Annotated[ApiKey, Depends(_of_role("read", AUDITING))]
 AdminReader = Annotated[ApiKey, Depends(_of_role("read", ADMINISTERING | {Role.AUDITOR}))]

@@ -24,6 +24,7 @@ from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.planning.emergency.follow_up import FollowUp, follow_up
 from notifier.planning.emergency.messages import read_run_messages
 from notifier.planning.emergency.outlook import look_ahead
+from notifier.planning.exports import begin_calling
 from notifier.planning.release import has_released, release_facts, release_run
 from notifier.planning.spreadsheet import safe_cell
 from notifier.store.database import Database, Tx
@@ -32,7 +33,7 @@ from notifier.store.runs import Run, get_run
 from notifier.store.tallies import Tally, read_tallies
 from notifier.store.views.emergency import NotReached, People, count_people, list_not_reached, tried
 from notifier.store.views.runs import get_run_line
-from notifier.web.access.sessions import Actor, LoggedIn, Visitor, is_live
+from notifier.web.access.sessions import Actor, Exporter, LoggedIn, Visitor, is_live
 from notifier.web.console.emergency import mail_of, own_first, tell_inputs
 from notifier.web.console.mistakes import field_of, status_of
 from notifier.web.console.names import read_names
@@ -235,10 +236,10 @@ async def stop(request: Request, visitor: Actor, run_id: Id) -> Response:
 
 
 @router.get("/{run_id}/not-reached.csv")
-async def export_not_reached(request: Request, visitor: LoggedIn, run_id: Id) -> Response:
+async def export_not_reached(request: Request, visitor: Exporter, run_id: Id) -> Response:
     """Whom to call: everybody nothing got through to, with their numbers."""
     async with open_page(request, visitor) as page:
-        await get_run_line(page.tx, page.team_id, run_id)
+        await begin_calling(page.tx, page.team_id, run_id, by=visitor.person)
         words, team_id = page.words, page.team_id
     return StreamingResponse(
         _write_not_reached(request.app.state.database, team_id, run_id, words),

@@ -17,8 +17,8 @@ from notifier.web.access.sessions import (
     check_origin,
     cookie_name,
     find_visitor,
-    hash_token,
     log_in,
+    log_out,
     safe_next,
     set_session_cookie,
 )
@@ -116,11 +116,9 @@ def _name(login: str, address: str) -> str:
 
 
 @router.post("/logout")
-async def log_out(request: Request, visitor: FormSender) -> Response:
+async def go_out(request: Request, visitor: FormSender) -> Response:
     """End the session here and in the database."""
-    database: Database = request.app.state.database
-    async with database.transaction() as tx:
-        await access.end_session(tx, hash_token(visitor.token))
+    await log_out(request.app.state.database, visitor)
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(cookie_name(request.app.state.settings), path="/", httponly=True, samesite="lax")
     answer.delete_cookie(LANGUAGE_COOKIE, path="/", httponly=True, samesite="lax")

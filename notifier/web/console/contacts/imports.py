@@ -21,12 +21,13 @@ from notifier.planning.contact_import.uploads import (
     stop_import,
     unpack_options,
 )
+from notifier.planning.exports import take_errors
 from notifier.settings import Settings
 from notifier.store import clock, imports
 from notifier.store.database import Database
 from notifier.store.imports import ImportLine
 from notifier.store.views.contacts import list_lists
-from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.access.sessions import Actor, Exporter, LoggedIn
 from notifier.web.console.contacts.words import read_texts, target_words
 from notifier.web.console.show import Page, open_page
 from notifier.web.uploads import sent_file
@@ -209,10 +210,10 @@ async def cancel(request: Request, visitor: Actor, import_id: Id) -> Response:
 
 
 @router.get("/contacts/imports/{import_id}/errors.csv")
-async def get_errors(request: Request, visitor: LoggedIn, import_id: Id) -> Response:
+async def get_errors(request: Request, visitor: Exporter, import_id: Id) -> Response:
     """The rows that were not taken, each with its reason."""
     async with open_page(request, visitor) as page:
-        data = await imports.get_errors(page.tx, page.team_id, import_id)
+        data = await take_errors(page.tx, page.team_id, import_id, by=visitor.person)
     return errors_answer(import_id, data)
 
 
