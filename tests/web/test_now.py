@@ -304,12 +304,35 @@ async def test_another_time_wants_another_release(visitor: httpx.AsyncClient, da
     assert "a colleague has to release it anew" in form
     data = {"form_token": await form_token(visitor), "at": "2026-03-13T10:30"}
     past = await visitor.post(f"/runs/{run_id}/reschedule", data=data | {"at": "2026-03-01T10:30"})
-    assert (past.status_code, "lies in the past" in past.text) == (422, True)
+    assert (past.status_code, ">lies in the past" in past.text) == (422, True)  # without the field's raw name
+    empty = await visitor.post(f"/runs/{run_id}/reschedule", data=data | {"start": "at", "at": ""})
+    assert (empty.status_code, "Choose a day and a time" in empty.text) == (422, True)  # never silently at once
     assert (await visitor.post(f"/runs/{run_id}/reschedule", data=data)).status_code == 303
     assert await fetch(database, "SELECT state, nominal_at FROM notifier.runs") == [
         ("submitted", datetime(2026, 3, 13, 2, 30, tzinfo=UTC))
     ]
     assert await fetch(database, "SELECT count(*)::int FROM notifier.releases WHERE voided_at IS NULL") == [(0,)]
+
+
+async def test_at_once_is_a_choice_of_its_own(visitor: httpx.AsyncClient, database: Database) -> None:
+    await set_now(database, NOON)
+    by = await _person(database, "lin", Role.AUTHOR)
+    run_id = await _submit(database, by, at=NOON + timedelta(days=1))
+    assert 'value="at" checked' in (await visitor.get(f"/runs/{run_id}/reschedule")).text
+    data = {"form_token": await form_token(visitor), "start": "now", "at": ""}
+    assert (await visitor.post(f"/runs/{run_id}/reschedule", data=data)).status_code == 303
+    assert await fetch(database, "SELECT at_once FROM notifier.runs") == [(True,)]
+
+
+async def test_a_run_not_released_in_time_says_that_it_is_late(
+    visitor: httpx.AsyncClient, approver: httpx.AsyncClient, database: Database
+) -> None:
+    await set_now(database, NOON)
+    run_id = await _submit(database, await _person(database, "lin", Role.AUTHOR), at=NOON + timedelta(minutes=5))
+    pages = ("/", f"/runs/{run_id}/review")
+    assert not any(["late: starts when it is released" in (await approver.get(path)).text for path in pages])
+    await set_now(database, NOON + timedelta(minutes=10))
+    assert all(["late: starts when it is released" in (await approver.get(path)).text for path in pages])
 
 
 async def test_a_run_that_began_keeps_its_time(visitor: httpx.AsyncClient, database: Database) -> None:

@@ -1,5 +1,7 @@
 """When something goes out, in words: at once, at an instant, at a wall time of each contact, or not before."""
 
+from datetime import datetime
+
 from notifier.store.views.overview import OpenRun, Upcoming
 from notifier.store.views.runs import RunLine, StepLine, Wait
 from notifier.web.console.words import Words
@@ -7,11 +9,22 @@ from notifier.web.console.words import Words
 _QUIET_HOURS = "quiet-hours"
 
 
-def tell_start(run: RunLine | OpenRun, t: Words) -> str:
-    """When a run starts or started."""
+_UNRELEASED = frozenset({"draft", "waiting", "submitted"})
+
+
+def tell_start(run: RunLine | OpenRun, t: Words, *, now: datetime | None = None) -> str:
+    """When a run starts or started; with `now` also that its time passed while it was not released."""
     if run.at_once and run.state in {"draft", "submitted"}:
         return t("as soon as it is released")
-    return t.moment(run.nominal_at)
+    at = t.moment(run.nominal_at)
+    if now is not None and is_late(run.state, run.nominal_at, now):
+        return t("%(at)s (late: starts when it is released)", at=at)
+    return at
+
+
+def is_late(state: str, at: datetime, now: datetime) -> bool:
+    """Whether a run that is not released yet should have begun."""
+    return state in _UNRELEASED and at < now
 
 
 def tell_due(step: StepLine | Upcoming, t: Words) -> str:

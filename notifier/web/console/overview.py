@@ -37,7 +37,7 @@ async def show_overview(request: Request, visitor: LoggedIn) -> Response:
             "overview.html",
             now=now,
             needs=needs,
-            starts=lambda run: tell_start(run, page.words),
+            starts=lambda run: tell_start(run, page.words, now=now),
             upcoming=[(step, tell_due(step, page.words)) for step in upcoming],
             advice={cause: page.words(advice) for cause, (_, advice) in SAID.items()},
             survey=await _headline_survey(page),

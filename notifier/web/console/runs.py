@@ -16,9 +16,10 @@ from notifier.planning.draft import fill_inputs
 from notifier.planning.release import reschedule_run
 from notifier.store.database import Database
 from notifier.store.tallies import read_tallies
-from notifier.store.views.runs import RunSearch, count_states, get_run_line, list_campaign_keys, list_runs
+from notifier.store.views.runs import RunLine, RunSearch, count_states, get_run_line, list_campaign_keys, list_runs
 from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.campaigns import read_inputs_form
+from notifier.web.console.draft_form import AT_ONCE, AT_TIME
 from notifier.web.console.moments import tell_start
 from notifier.web.console.names import Names, read_names
 from notifier.web.console.run_page import live_parts, make_progress, run_page, tell_halt
@@ -181,35 +182,44 @@ async def _reschedule_page(page: Page, run_id: int, typed: Mapping[str, str], pr
         run=run,
         names=await read_names(page),
         starts=tell_start(run, page.words),
-        at=typed.get("at", "" if run.at_once else local.strftime("%Y-%m-%dT%H:%M")),
+        values=typed or {"start": AT_ONCE if run.at_once else AT_TIME, "at": _field_time(run, local)},
         problem=problem,
     )
 
 
+def _field_time(run: RunLine, local: datetime) -> str:
+    return "" if run.at_once else local.strftime("%Y-%m-%dT%H:%M")
+
+
 @router.post("/runs/{run_id}/reschedule")
 async def reschedule(
-    request: Request, visitor: Actor, run_id: Id, at: Annotated[Text, Form(max_length=40)] = ""
+    request: Request,
+    visitor: Actor,
+    run_id: Id,
+    at: Annotated[Text, Form(max_length=40)] = "",
+    start: Annotated[Text, Form(max_length=10)] = AT_TIME,
 ) -> Response:
-    """A release of it is void; an empty time means as soon as it is released."""
+    """A release of it is void; as soon as it is released only where that was chosen."""
     database: Database = request.app.state.database
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
         zone = ZoneInfo(page.bank.zone)
     try:
         async with database.transaction() as tx:
-            await reschedule_run(tx, run_id, read_local(at, zone), visitor.person)
+            wanted = None if start == AT_ONCE else read_local(at, zone)
+            await reschedule_run(tx, run_id, wanted, visitor.person)
     except InputError as error:
         async with open_page(request, visitor) as page:
-            return await _reschedule_page(page, run_id, {"at": at}, str(error))
+            return await _reschedule_page(page, run_id, {"start": start, "at": at}, str(error))
     return await _back(request, run_id, "rescheduled")
 
 
-def read_local(at: str, zone: ZoneInfo) -> datetime | None:
-    """What a form's date and time field gives, in the bank's zone; None where it is empty."""
+def read_local(at: str, zone: ZoneInfo) -> datetime:
+    """What a form's date and time field gives, in the bank's zone."""
     try:
-        return datetime.fromisoformat(at.strip()).replace(tzinfo=zone) if at.strip() else None
+        return datetime.fromisoformat(at.strip()).replace(tzinfo=zone)
     except ValueError:
-        raise InputError("at", "is no date and time") from None
+        raise InputError("at", "is no date and time", "Choose a day and a time") from None
 
 
 _ACTS = {"stop": stop_run, "resume": resume_run, "cancel": cancel_run}
