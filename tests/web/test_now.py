@@ -99,6 +99,30 @@ async def test_what_needs_me_begins_with_what_comes_soonest(approver: httpx.Asyn
     assert list(shown) == [at_once, soon, near, far, past]
 
 
+async def test_emergencies_to_release_stand_first_and_exercises_are_marked(
+    approver: httpx.AsyncClient, database: Database
+) -> None:
+    lin = await _person(database, "lin", Role.AUTHOR)
+    usual, exercise, emergency = [await _submit(database, lin) for _ in range(3)]
+    await execute(database, "UPDATE notifier.runs SET purpose = 'service' WHERE id = $1", usual)
+    await execute(database, "UPDATE notifier.runs SET drill = true WHERE id = $1", exercise)
+    tasks = re.findall(r"<li.*?</li>", (await approver.get("/")).text.partition('class="tasks"')[2], flags=re.S)[:3]
+    assert f"/runs/{emergency}" in tasks[0]
+    assert ["is-urgent" in task for task in tasks] == [True, False, False]
+    assert ["Emergency" in _plain(task) for task in tasks] == [True, False, False]
+    assert ["Exercise" in _plain(task) for task in tasks if f"/runs/{exercise}" in task] == [True]
+
+
+async def test_a_stopped_run_with_waiting_messages_needs_a_decision(
+    visitor: httpx.AsyncClient, database: Database
+) -> None:
+    run_id = await launch_alert(database)
+    waits = "messages wait for your decision"
+    assert waits not in (await visitor.get("/")).text
+    await visitor.post(f"/runs/{run_id}/stop", data={"form_token": await form_token(visitor)})
+    assert waits in (await visitor.get("/")).text
+
+
 async def test_who_made_a_run_is_not_asked_to_release_it(approver: httpx.AsyncClient, database: Database) -> None:
     await _submit(database, await _person(database, "wang", Role.APPROVER))
     page = (await approver.get("/")).text

@@ -60,6 +60,17 @@ class Unreviewed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """A stopped run of which messages are held back until a person resumes or ends it."""
+
+    run_id: int
+    campaign_key: str
+    purpose: str
+    drill: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doubts:
     """A run with messages of which nobody knows whether they were sent."""
 
@@ -132,6 +143,21 @@ async def list_unreviewed(tx: Tx, team_id: int, user_id: int) -> list[Unreviewed
         user_id,
     )
     return [Unreviewed(**dict(row)) for row in rows]
+
+
+async def list_halted(tx: Tx, team_id: int, *, limit: int = 10) -> list[Halted]:
+    """Stopped runs with messages that would go on, the newest first; from tallies."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id AS run_id, r.campaign_key, r.purpose, r.drill, sum(t.delta)::bigint AS count
+        FROM notifier.runs r JOIN notifier.tallies t ON t.run_id = r.id AND t.state IN ('queued', 'to-post')
+        WHERE r.team_id = $1 AND r.state = 'stopped'
+        GROUP BY r.id HAVING sum(t.delta) > 0 ORDER BY r.id DESC LIMIT $2
+        """,
+        team_id,
+        limit,
+    )
+    return [Halted(**dict(row)) for row in rows]
 
 
 async def list_doubts(tx: Tx, team_id: int, *, limit: int = 10) -> list[Doubts]:

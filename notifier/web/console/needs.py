@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from notifier.delivery.trouble import AccountProblem, list_account_problems
+from notifier.domain.purpose import Purpose
 from notifier.domain.run import RunState
 from notifier.store.posts import PostTask, list_open_posts
 from notifier.store.views import overview as view
@@ -25,6 +26,7 @@ class Needs:
     awaiting: Sequence[view.OpenRun]  # another person's turn; to know, not to do
     to_review: Sequence[view.Unreviewed]
     unreviewed: Sequence[view.Unreviewed]  # another person's turn
+    halted: Sequence[view.Halted]
     doubts: Sequence[view.Doubts]
     posts: Sequence[PostTask]
     accounts: Sequence[AccountProblem]
@@ -34,7 +36,7 @@ class Needs:
     def count(self) -> int:
         """How many things wait for the one who looks; what is another's turn is none of them."""
         lists = (self.to_release, self.returned, self.waiting, self.drafts, self.to_review, self.doubts, self.accounts)
-        return sum(map(len, lists)) + len(self.posts) + len(self.imports)
+        return sum(map(len, lists)) + len(self.halted) + len(self.posts) + len(self.imports)
 
     @property
     def is_empty(self) -> bool:
@@ -59,13 +61,14 @@ async def _read(page: Page, visitor: Visitor, problems: Sequence[AccountProblem]
     to_release = [run for run in submitted if visitor.may_release and not run.is_mine]
     to_review = [review for review in reviews if visitor.may_release and not review.is_mine]
     return Needs(
-        to_release=to_release,
+        to_release=sorted(to_release, key=lambda run: run.purpose != Purpose.EMERGENCY or run.drill),
         returned=[run for run in drafts if run.returned],
         waiting=[(run, await _labels_missing(page, run)) for run in runs if run.state == "waiting"],
         drafts=[run for run in drafts if not run.returned],
         awaiting=[run for run in submitted if run not in to_release],
         to_review=to_review,
         unreviewed=[review for review in reviews if review not in to_review],
+        halted=await view.list_halted(page.tx, page.team_id) if visitor.may_act else [],
         doubts=await view.list_doubts(page.tx, page.team_id),
         posts=[post for post in await list_open_posts(page.tx, page.team_id) if post.run_state == RunState.RUNNING],
         accounts=problems,
