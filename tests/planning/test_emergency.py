@@ -1,8 +1,10 @@
 """What the emergency page knows before anything is sent, and whom a correction reaches afterwards."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -238,7 +240,13 @@ async def test_a_follow_up_says_in_a_few_words_what_it_follows(bank: Database) -
     assert found
     inputs = follow_up_inputs(found, "nonsense", run, await _version(bank))
     assert "kind" not in inputs
-    assert inputs["earlier"] == {"zh-CN": "静安支行：网点临时关闭提醒", "en": "Jing'an branch: Branch closes at short…"}
+    day = run.nominal_at.astimezone(ZoneInfo("Asia/Shanghai"))
+    whole = {"zh-CN": f"静安支行{day.month}月{day.day}日通知", "en": f"Jing'an branch, {day:%B} {day.day}"}
+    assert inputs["earlier"] == whole
+    long = replace(run, inputs={**run.inputs, "branch_name": {"zh-CN": "静安支行", "en": "A" * 40}})
+    assert follow_up_inputs(found, "", long, await _version(bank))["earlier"] == {"zh-CN": whole["zh-CN"]}
+    nameless = replace(run, inputs={"branch": "all"})
+    assert "earlier" not in follow_up_inputs(found, "", nameless, await _version(bank))
     assert follow_up((await _version(bank)).campaign) is None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from notifier.domain.audience import History, InputRef, Rule
 from notifier.domain.campaign import Campaign, InputType
@@ -39,26 +40,22 @@ def follow_up_inputs(found: FollowUp, kind: str, run: Run, corrected: CampaignVe
     if found.kind_input and kind in found.kinds:
         inputs[found.kind_input] = kind
     earlier = found.campaign.inputs.get(_EARLIER)
-    if earlier is not None and earlier.localized:
-        inputs[_EARLIER] = _in_few_words(run, corrected, earlier.max_length)
+    if earlier is not None and earlier.localized and (texts := _in_few_words(run, corrected, earlier.max_length)):
+        inputs[_EARLIER] = texts
     return inputs
 
 
 def _in_few_words(run: Run, corrected: CampaignVersion, longest: int) -> dict[str, str]:
+    """Whom it was about and of which day, for customers to read; a language in which that is not whole stays empty."""
     bank, choice = corrected.bank, find_choice(corrected.campaign)
     names = run.inputs.get(choice.names) if choice and choice.names else None
+    if not isinstance(names, Mapping):
+        return {}
+    day = run.nominal_at.astimezone(ZoneInfo(bank.zone))
     texts: dict[str, str] = {}
     for locale in bank.locales:
-        title = corrected.campaign.title.get(locale, bank.default_locale)
-        name = str(names.get(locale, "")) if isinstance(names, Mapping) else ""
-        colon = "：" if locale.startswith("zh") else ": "
-        texts[locale] = _shortened(f"{name}{colon}{title}" if name else title, longest)
+        is_chinese = locale.startswith("zh")
+        told = f"{day.month}月{day.day}日通知" if is_chinese else f", {day:%B} {day.day}"
+        if (name := names.get(locale)) and len(f"{name}{told}") <= longest:
+            texts[locale] = f"{name}{told}"
     return texts
-
-
-def _shortened(text: str, longest: int) -> str:
-    """The text, or its beginning up to a word's end."""
-    if len(text) <= longest:
-        return text
-    begun = text[: longest - 1]
-    return f"{begun.rpartition(' ')[0] or begun}…"
