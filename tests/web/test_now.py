@@ -92,7 +92,7 @@ async def test_what_needs_me_begins_with_what_comes_soonest(approver: httpx.Asyn
     lin = await _person(database, "lin", Role.AUTHOR)
     async with database.transaction() as tx:
         now = await clock.now(tx)
-    far, near, past, soon = [await _submit(database, lin, at=now + timedelta(days=days)) for days in (9, 3, -0.5, 1)]
+    far, near, past, soon = [await _submit(database, lin, at=now + timedelta(days=days)) for days in (9, 3, -0.01, 1)]
     at_once = await _submit(database, lin)
     page = (await approver.get("/")).text
     shown = dict.fromkeys(map(int, re.findall(r'href="/emergency/runs/(\d+)"', page)))

@@ -171,7 +171,9 @@ async def ask_reschedule(request: Request, visitor: LoggedIn, run_id: Id) -> Res
         return await _reschedule_page(page, run_id, {})
 
 
-async def _reschedule_page(page: Page, run_id: int, typed: Mapping[str, str], problem: str = "") -> Response:
+async def _reschedule_page(
+    page: Page, run_id: int, typed: Mapping[str, str], problem: InputError | None = None
+) -> Response:
     run = await get_run_line(page.tx, page.team_id, run_id)
     if run.state not in OPEN or run.frozen_at is not None or run.kind == "standing":
         raise Conflict(f"run {run_id} is {run.state}: its time cannot be changed any more")
@@ -210,7 +212,7 @@ async def reschedule(
             await reschedule_run(tx, run_id, wanted, visitor.person)
     except InputError as error:
         async with open_page(request, visitor) as page:
-            return await _reschedule_page(page, run_id, {"start": start, "at": at}, str(error))
+            return await _reschedule_page(page, run_id, {"start": start, "at": at}, error)
     return await _back(request, run_id, "rescheduled")
 
 
