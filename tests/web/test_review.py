@@ -102,6 +102,19 @@ async def test_an_author_submits_and_a_colleague_releases(settings: Settings, da
         assert "Released by Wang" in (await author.get(f"{path}/review")).text
 
 
+async def test_a_run_that_began_is_not_told_as_still_to_come(settings: Settings, database: Database) -> None:
+    async with _desk(settings, database, lin="author", wang="approver") as (author, approver):
+        path = await _draft(author)
+        await _act(author, path, "submit")
+        await _act(approver, path, "release", **await _shown(approver, path))
+        before = (await author.get(f"{path}/review")).text
+        assert ("All that will happen" in before, "will go out" in before) == (True, True)
+        await execute(database, "UPDATE notifier.runs SET state = 'running'")
+        during = (await author.get(f"{path}/review")).text
+        assert ("All that will happen" in during, "will go out" in during) == (False, False)
+        assert "What was released" in during
+
+
 async def test_lists_are_offered_with_their_members_up_to_a_bound(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +201,7 @@ async def test_an_emergency_can_be_released_alone_with_a_reason(settings: Settin
         path = await _draft(author)
         await _act(author, path, "submit")
         seen = await _shown(author, path)
-        assert (await _act(author, path, "release", **seen, break_glass="short")).status_code == 422
+        assert (await _act(author, path, "release", **seen, break_glass="fire")).status_code == 422
         answer = await _act(author, path, "release", **seen, break_glass="The branch is on fire, nobody is here")
         assert answer.status_code == 303
         assert "The branch is on fire" in (await author.get(f"{path}/review")).text
