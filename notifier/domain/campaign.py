@@ -36,6 +36,7 @@ class Input:
     required: bool = True
     localized: bool = False  # one text per locale; then the value is a mapping
     max_length: int = 500
+    not_before: str = ""  # name of an input of the same type, a date or datetime, that this one does not precede
     choices: tuple[str, ...] = ()
     choice_labels: Mapping[str, Localized] = field(default_factory=dict)  # as people read them; may be none
     default: object = None

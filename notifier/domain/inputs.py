@@ -16,7 +16,7 @@ def validate_inputs(campaign: Campaign, given: Mapping[str, object], bank: Bank)
     """JSON-able values of all inputs, defaults filled in; optional ones without a value are left out.
 
     Dates come back as ISO text, a localized text as a mapping with every locale of the bank.
-    `InputError` names the first wrong field.
+    `InputError` names the first wrong field, the later of two dates in the wrong order.
     """
     for name in given:
         if name not in campaign.inputs:
@@ -29,7 +29,16 @@ def validate_inputs(campaign: Campaign, given: Mapping[str, object], bank: Bank)
             found[name] = check_value(wanted, value, bank)
         elif wanted.required:
             raise InputError(name, "is required", "Fill it in")
+    for name, value in found.items():
+        _check_not_before(campaign.inputs[name], value, found)
     return found
+
+
+def _check_not_before(wanted: Input, value: object, found: Mapping[str, object]) -> None:
+    earliest = found.get(wanted.not_before)  # both are ISO text
+    if earliest is not None and str(value) < str(earliest):
+        said = str(earliest).replace("T", " ")
+        raise InputError(wanted.name, f"lies before {said}", f"Choose {said} or later")
 
 
 def _is_blank(value: object) -> bool:

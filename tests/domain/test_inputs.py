@@ -23,6 +23,8 @@ INPUTS = (
     Input(name="number", type=InputType.NUMBER, label=WORD, default=3),
     Input(name="day", type=InputType.DATE, label=WORD, required=False),
     Input(name="begins", type=InputType.DATETIME, label=WORD, required=False),
+    Input(name="last_day", type=InputType.DATE, label=WORD, required=False, not_before="day"),
+    Input(name="ends", type=InputType.DATETIME, label=WORD, required=False, not_before="begins"),
     Input(name="link", type=InputType.URL, label=WORD, required=False),
     Input(name="area", type=InputType.CHOICE, label=WORD, required=False, choices=("north", "all")),
     Input(name="earlier", type=InputType.RUN, label=WORD, required=False),
@@ -95,6 +97,17 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: object, field: str) 
         check(**{name: value})
     assert caught.value.field == field
     assert caught.value.remedy
+
+
+def test_an_end_does_not_precede_its_start() -> None:
+    check(day="2026-03-12", last_day="2026-03-12")
+    check(last_day="2026-03-12")  # nothing to precede
+    check(begins="2026-03-12T19:00", ends="2026-03-12T19:00:30")
+    with pytest.raises(InputError, match="^last_day: lies before 2026-03-12. Choose 2026-03-12 or later") as caught:
+        check(day="2026-03-12", last_day="2026-03-11")
+    assert caught.value.field == "last_day"
+    with pytest.raises(InputError, match="^ends: lies before 2026-03-12 19:00"):
+        check(begins="2026-03-12T19:00", ends="2026-03-12T18:59")
 
 
 def test_a_run_nobody_filled_has_its_defaults_and_says_what_lacks() -> None:

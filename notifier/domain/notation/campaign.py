@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from notifier.domain.campaign import Campaign, Condition, Input, InputAnchor, InputType, Schedule, Step
 from notifier.domain.channel import Channel
 from notifier.domain.notation.bank import read_zone, write_localized
-from notifier.domain.notation.node import KEY, NAME, Value
+from notifier.domain.notation.node import KEY, NAME, Value, did_you_mean
 from notifier.domain.notation.recurrence import check_repeat
 from notifier.domain.notation.rules import parse_rule, write_rule
 from notifier.domain.notation.template import read_purpose
@@ -17,7 +17,7 @@ from notifier.domain.text import Localized
 REQUIRED = ("campaign", "title", "purpose", "steps")
 OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires")
 INPUT_REQUIRED = ("type", "label")
-INPUT_OPTIONAL = ("required", "localized", "max", "choices", "default", "example", "suggestions")
+INPUT_OPTIONAL = ("required", "localized", "max", "not_before", "choices", "default", "example", "suggestions")
 SCHEDULE = ("start", "at", "zone", "repeat")
 TRAVEL = ("channels", "by", "social")
 STEP = (
@@ -36,6 +36,7 @@ STEP = (
     "with",
 )
 ANCHOR = ("offset", "at")
+DATES = (InputType.DATE, InputType.DATETIME)
 CONTACT_ONLY = ("survey", "if", "audience", "sample", "closes")
 INVITATION = "survey-invitation"  # the template of survey steps that name none
 MAX_AFTER = timedelta(days=400)
@@ -55,7 +56,7 @@ def read_campaign(root: Value) -> Campaign:
         purpose=purpose,
         inherits=inherits,
         topic=root.child("topic").key(),
-        inputs={str(item.trail[-1]): _read_input(item) for item in root.child("inputs").items(NAME)},
+        inputs=_read_inputs(root.child("inputs")),
         audience=parse_rule(root.child("audience")),
         schedule=_read_schedule(root.child("schedule")),
         steps=tuple(_read_step(item) for item in steps.items(KEY)),
@@ -68,6 +69,22 @@ def _read_campaign_purpose(value: Value) -> tuple[Purpose | None, str]:
         value.fields(["of"])
         return None, value.child("of").text(pattern=NAME, like="the name of an input of type run")
     return read_purpose(value), ""
+
+
+def _read_inputs(value: Value) -> dict[str, Input]:
+    found = {str(item.trail[-1]): _read_input(item) for item in value.items(NAME)}
+    for item in value.items(NAME):
+        _check_not_before(item.child("not_before"), found[str(item.trail[-1])], found)
+    return found
+
+
+def _check_not_before(value: Value, given: Input, found: Mapping[str, Input]) -> None:
+    other = found.get(given.not_before)
+    if given.not_before and given.type in DATES and (other is None or other is given or other.type is not given.type):
+        possible = [name for name, one in found.items() if one.type is given.type and one is not given]
+        value.fail(
+            f"`{given.not_before}` is not another input of type {given.type}", did_you_mean(given.not_before, possible)
+        )
 
 
 def _read_input(value: Value) -> Input:
@@ -84,6 +101,7 @@ def _read_input(value: Value) -> Input:
         required=value.child("required").flag(default=True),
         localized=value.child("localized").flag(default=False),
         max_length=value.child("max").whole(500, low=1, high=20_000),
+        not_before=value.child("not_before").text(pattern=NAME, like="the name of an input of the same type"),
         choices=choices,
         choice_labels=labels,
         default=_plain(value.child("default")),
@@ -109,6 +127,7 @@ def _read_choices(value: Value) -> tuple[tuple[str, ...], dict[str, Localized]]:
 
 def _refuse_foreign_keys(value: Value, kind: InputType) -> None:
     own = {"localized": (InputType.TEXT,), "max": (InputType.TEXT, InputType.URL), "choices": (InputType.CHOICE,)}
+    own["not_before"] = DATES
     for name, kinds in own.items():
         if value.child(name).given and kind not in kinds:
             value.child(name).fail(f"`{name}` is not for an input of type {kind}", "Remove it", key=True)
@@ -254,6 +273,8 @@ def _write_input(given: Input) -> dict[str, object]:
         found["required"] = False
     if given.localized:
         found["localized"] = True
+    if given.not_before:
+        found["not_before"] = given.not_before
     if given.choices:
         found["choices"] = (
             {choice: write_localized(label) for choice, label in given.choice_labels.items()}

@@ -200,6 +200,7 @@ def _input() -> Schema:
             "required": _FLAG,
             "localized": _FLAG,
             "max": {"type": "integer", "minimum": 1},
+            "not_before": _NAME,
             "choices": {"anyOf": [_list(_TEXT), _map(_KEY, _LOCALIZED)]},
             "default": {},
             "example": {},

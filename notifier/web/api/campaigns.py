@@ -55,6 +55,7 @@ def _tell_input(one: Input) -> InputOut:
         required=one.required,
         localized=one.localized,
         max_length=one.max_length if one.type == "text" else None,
+        not_before=one.not_before,
         choices=list(one.choices),
         choice_labels={choice: dict(label.texts) for choice, label in one.choice_labels.items()},
         example=one.example,

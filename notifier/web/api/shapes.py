@@ -66,6 +66,7 @@ class InputOut(Shape):
     required: bool
     localized: bool = Field(description="the value is a mapping: one text per language of the bank")
     max_length: int | None
+    not_before: str = Field(description="the input of the same type that this date must not precede; may be empty")
     choices: list[str]
     choice_labels: dict[str, Texts] = Field(description="choice → the words people read, where it has any")
     example: Any

@@ -50,6 +50,8 @@ CASES = [
         "not-delivered",
     ),
     (N, "if: not-delivered", "if: not-opened", "Possible are: not-delivered", "not-opened"),
+    (N, "type: date, ", "type: date, not_before: dai, ", "`dai` is not another input of type date", "dai"),
+    (N, "type: date, ", "type: date, not_before: day, ", "`day` is not another input of type date", "day, "),
     (N, "input: day, offset", "input: place, offset", "Possible are: day", "place"),
     (N, "input: day, offset", "input: dai, offset", "Did you mean `day`?", "dai"),
     (N, 'at: "10:00"}', 'at: "25:00"}', "must be a time of day", '"25:00"}, au'),
