@@ -38,6 +38,7 @@ class PostTask:
     url: str
     posted_at: datetime | None
     posted_by: str
+    followed_by: int | None = None  # the released correction or all-clear that holds instead
 
 
 async def lock_post(tx: Tx, team_id: int, run_id: int, message_id: int) -> Post | None:
@@ -104,14 +105,21 @@ _SAID = """
 """
 
 
+_LATER = """
+    LEFT JOIN LATERAL (SELECT f.id FROM notifier.runs f JOIN notifier.definitions d ON d.id = f.campaign_id
+        WHERE f.team_id = r.team_id AND f.state IN ('scheduled', 'running', 'ended')
+            AND f.inputs ->> (d.spec #>> '{purpose,of}') = r.id::text ORDER BY f.id DESC LIMIT 1) AS later ON true
+"""
+
+
 async def list_open_posts(tx: Tx, team_id: int, *, limit: int = 50) -> list[PostTask]:
-    """Posts that wait for a person, the one that expires first at the top."""
+    """Posts that wait for a person, the one that expires first at the top; superseded ones last."""
     rows = await tx.fetch(
         f"""
-        {_FACTS} FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
-        LEFT JOIN notifier.recipients k ON k.run_id = m.run_id AND k.id = m.recipient_id {_SAID}
+        {_FACTS}, later.id AS followed_by FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+        LEFT JOIN notifier.recipients k ON k.run_id = m.run_id AND k.id = m.recipient_id {_SAID} {_LATER}
         WHERE r.team_id = $1 AND r.state IN ('running', 'stopped') AND m.state = 'to-post'
-        ORDER BY m.expires_at, m.id LIMIT $2
+        ORDER BY later.id IS NOT NULL, m.expires_at, m.id LIMIT $2
         """,
         team_id,
         limit,

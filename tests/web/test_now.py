@@ -539,6 +539,25 @@ async def test_the_post_of_a_stopped_run_says_not_to_publish_it(
     assert (await visitor.post(f"/posts/{run_id}/{message_id}", data=data)).status_code == 409
 
 
+async def test_a_superseded_post_says_not_to_publish_it_and_asks_again(
+    visitor: httpx.AsyncClient, database: Database, settings: Settings
+) -> None:
+    run_id, message_id = await _open_post(database, settings)
+    both = {"zh-CN": "静安支行", "en": "Jing'an"}
+    inputs = {"corrects": run_id, "kind": "all-clear", "earlier": both, "now": both}
+    lin = await _person(database, "lin", Role.AUTHOR)
+    async with database.transaction() as tx:
+        draft = Draft(campaign_key="correction-and-all-clear", inputs=inputs)
+        later = (await launch_campaign(tx, team_id=1, draft=draft, by=lin)).id
+    assert "Superseded" not in (await visitor.get("/posts")).text  # nobody has released it
+    await release_by_another(database, later)
+    page = (await visitor.get("/posts")).text
+    assert ("Superseded: do not publish" in page, f'href="/runs/{later}"' in page) == (True, True)
+    assert "superseded, not to be published: 1" in (await visitor.get("/")).text
+    asked = (await visitor.get(f"/posts/{run_id}/{message_id}", params={"url": "https://a.example/1"})).text
+    assert ("Superseded" in asked, "published there all the same" in asked) == (True, True)
+
+
 async def test_posts_over_the_api(visitor: httpx.AsyncClient, database: Database, settings: Settings) -> None:
     await _open_post(database, settings)
     headers = dict(await key_headers(database))
