@@ -1,4 +1,4 @@
-"""The calendar: runs at their times, and the times of recurring campaigns for which no run was made yet."""
+"""The calendar: runs and their later steps at their times, and the times of recurring campaigns for which no run was made yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from notifier.planning.catalogue import list_campaigns
 from notifier.planning.schedule import next_occurrence
 from notifier.store import clock
 from notifier.store.database import Tx
-from notifier.store.views.calendar import CalendarRun, list_calendar_runs, list_occurrences
+from notifier.store.views.calendar import CalendarRun, list_calendar_runs, list_calendar_steps, list_occurrences
 
 MOST_DAYS = 400
 _MOST_EACH = 400
@@ -23,6 +23,7 @@ class Entry:
     campaign_key: str
     at: datetime
     run: CalendarRun | None = None
+    step: str = ""  # a later step of the run, "" = its start
     each_zone: bool = False  # at this wall time of the bank's clock in each contact's zone
 
     @property
@@ -32,11 +33,12 @@ class Entry:
 
 
 async def read_calendar(tx: Tx, team_id: int, since: datetime, until: datetime) -> list[Entry]:
-    """Everything from `since` to before `until`, by time; what has no run yet only from now on."""
+    """Everything from `since` to before `until`, by time: runs, their later steps once released, times without a run yet."""
     if not since < until or (until - since).days > MOST_DAYS:
         raise InputError("to", f"must be later than `from` and within {MOST_DAYS} days of it")
     known, now = await list_occurrences(tx, team_id, since, until), await clock.now(tx)
     versions = {version.campaign.key: version for version in await list_campaigns(tx, team_id)}
+    zone = next((version.bank.zone for version in versions.values()), "UTC")
     per_contact = {key for key, version in versions.items() if version.campaign.schedule.zone == "contact"}
     entries = [
         Entry(
@@ -46,6 +48,10 @@ async def read_calendar(tx: Tx, team_id: int, since: datetime, until: datetime) 
             each_zone=run.campaign_key in per_contact and not run.at_once,
         )
         for run in await list_calendar_runs(tx, team_id, since, until)
+    ]
+    entries += [
+        Entry(campaign_key=one.run.campaign_key, at=one.at, run=one.run, step=one.step, each_zone=one.each_zone)
+        for one in await list_calendar_steps(tx, team_id, since, until, zone=zone)
     ]
     for key, version in versions.items():
         expected = expected_times(version.campaign, max(since, now), until, version.bank.zone)

@@ -105,10 +105,12 @@ def _messages(story: Story) -> list[Moment]:
 
 
 def _happenings(story: Story) -> list[Moment]:
+    """What happened to messages, without what the message's own line says: the state it came to."""
     by_id = {(message.run_id, message.id): message for message in story.messages}
     return [
         Moment(at=one.at, what=What.EVENT, facts={"event": one, "message": by_id[one.run_id, one.message_id]})
         for one in story.happenings
+        if one.kind.split("-")[0] != by_id[one.run_id, one.message_id].state
     ]
 
 

@@ -55,3 +55,15 @@ async def test_a_calendar_has_an_order_and_an_end(database: Database) -> None:
             with pytest.raises(InputError):
                 await read_calendar(tx, 1, NOON, until)
         assert await read_calendar(tx, 1, NOON, NOON + timedelta(days=MOST_DAYS)) == []
+
+
+async def test_later_steps_of_a_released_run_stand_on_their_days(database: Database, tmp_path: Path) -> None:
+    await set_now(database)
+    later = "inform: {channels: [email], template: note}\nask: {survey: opinion, by: [email], after: 2d, closes: 7d}"
+    await define(database, tmp_path, campaign("poll", steps=later))
+    await launch(database, "poll")
+    async with database.transaction() as tx:
+        entries = await read_calendar(tx, 1, NOON - timedelta(days=1), UNTIL)
+        days = await read_calendar(tx, 1, NOON + timedelta(days=1), UNTIL)  # the run itself began before
+    assert [(one.step, one.at - entries[0].at) for one in entries] == [("", timedelta()), ("ask", timedelta(days=2))]
+    assert [one.step for one in days] == ["ask"]

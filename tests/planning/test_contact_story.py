@@ -115,6 +115,24 @@ async def test_the_timeline_tells_everything_once_and_newest_first(
     assert [one.facts["event"].kind for one in told if one.what is What.EVENT] == ["clicked"]
 
 
+async def test_a_delivered_message_is_one_line_with_its_final_state(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    who = await add_contact(database, settings, "C1")
+    await launch_and_plan(database)
+    await execute(database, "UPDATE notifier.messages SET state = 'delivered'")
+    await execute(
+        database,
+        "INSERT INTO notifier.events (run_id, message_id, event_key, kind)"
+        " SELECT run_id, id, kind, kind FROM notifier.messages, unnest('{delivered,clicked}'::text[]) AS kind",
+    )
+    told = (await story(database, who)).timeline
+    assert [one.facts["message"].state for one in told if one.what is What.MESSAGE] == ["delivered"]
+    assert [one.facts["event"].kind for one in told if one.what is What.EVENT] == ["clicked"]
+
+
 async def test_surveys_are_told_with_their_answers(database: Database, settings: Settings, tmp_path: Path) -> None:
     await set_now(database)
     steps = "ask: {survey: opinion, by: [email], closes: 7d}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from notifier.store.database import Tx
 
@@ -37,6 +38,44 @@ async def list_calendar_runs(
         limit,
     )
     return [CalendarRun(**dict(row)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarStep:
+    """A later step of a run with steps: at this instant, or (`each_zone`) at this wall time of each contact."""
+
+    run: CalendarRun
+    step: str
+    at: datetime
+    each_zone: bool
+
+
+async def list_calendar_steps(
+    tx: Tx, team_id: int, since: datetime, until: datetime, *, zone: str, limit: int = 1000
+) -> list[CalendarStep]:
+    """Steps that start later than their run and from `since` to before `until`; a wall time counts in `zone`."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id, r.campaign_key, r.kind, r.state, s.purpose, r.nominal_at, r.at_once, r.drill, s.step,
+            due.at, s.due_local IS NOT NULL AS each_zone
+        FROM notifier.runs r JOIN notifier.run_steps s ON s.run_id = r.id
+        CROSS JOIN LATERAL (SELECT coalesce(s.due_at, s.due_local AT TIME ZONE $4) AS at) AS due
+        WHERE r.team_id = $1 AND r.kind <> 'standing' AND s.position > 1
+            AND due.at >= $2 AND due.at < $3 AND due.at <> r.nominal_at
+        ORDER BY due.at, r.id, s.position LIMIT $5
+        """,
+        team_id,
+        since,
+        until,
+        zone,
+        limit,
+    )
+    return [_read_step(dict(row)) for row in rows]
+
+
+def _read_step(row: dict[str, Any]) -> CalendarStep:
+    step, at, each_zone = row.pop("step"), row.pop("at"), row.pop("each_zone")
+    return CalendarStep(run=CalendarRun(**row), step=step, at=at, each_zone=each_zone)
 
 
 async def list_occurrences(tx: Tx, team_id: int, since: datetime, until: datetime) -> Mapping[str, set[datetime]]:

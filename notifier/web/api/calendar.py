@@ -20,6 +20,7 @@ class CalendarEntryOut(Shape):
 
     campaign: str
     at: datetime
+    step: str = Field(description="a later step of a released run; empty: the run's start")
     each_zone: bool = Field(description="at this wall time of the bank's clock in each contact's time zone")
     state: str = Field(description="the run's state, or `expected`: a recurring campaign's time without a run yet")
     run_id: int | None
@@ -51,6 +52,7 @@ def _tell(entry: Entry) -> CalendarEntryOut:
     return CalendarEntryOut(
         campaign=entry.campaign_key,
         at=entry.at,
+        step=entry.step,
         each_zone=entry.each_zone,
         state=entry.state,
         run_id=entry.run.id if entry.run else None,
