@@ -562,7 +562,7 @@ async def test_posts_over_the_api(visitor: httpx.AsyncClient, database: Database
     await _open_post(database, settings)
     headers = dict(await key_headers(database))
     (post,) = (await visitor.get("/api/v1/posts", headers=headers)).json()["items"]
-    assert (post["account"], post["campaign"]) == ("wechat", "branch-closure-alert")
+    assert (post["account"], post["campaign"], post["followed_by"]) == ("wechat", "branch-closure-alert", None)
     path = f"/api/v1/posts/{post['id']}"
     assert (await visitor.post(f"{path}/posted", headers=headers, json={"link": "ftp://x"})).status_code == 422
     answer = await visitor.post(f"{path}/posted", headers=headers, json={"link": "https://a.example/1"})

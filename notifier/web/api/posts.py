@@ -30,6 +30,7 @@ class PostOut(Shape):
     drill: bool
     since: datetime
     expires_at: datetime = Field(description="not published after that")
+    followed_by: int | None = Field(description="the released correction or all-clear that holds instead of it")
 
 
 class PostedIn(Shape):
@@ -94,4 +95,5 @@ def _tell(post: PostTask, keys: Keys) -> PostOut:
         drill=post.drill,
         since=post.since,
         expires_at=post.expires_at,
+        followed_by=post.followed_by,
     )
