@@ -45,6 +45,23 @@ async def test_each_locale_shows_a_long_name_missing_values_and_an_ordinary_cont
     assert _told(english) == [(Why.LONGEST_NAME, "english", ())]
 
 
+async def test_names_of_one_length_still_show_an_ordinary_contact_beside(
+    database: Database, settings: Settings
+) -> None:
+    for external_id in ("first", "second", "third"):
+        await add_contact(database, settings, external_id, name="王芳", attributes=FULL)
+    (whole,) = await _pick(database)
+    assert _told(whole) == [(Why.LONGEST_NAME, "first", ()), (Why.ORDINARY, "second", ())]
+    await add_contact(database, settings, "bare", name="王芳王芳")
+    await add_contact(database, settings, "half", name="王芳", attributes={"card": "1234"})
+    (lacking,) = await _pick(database)
+    assert _told(lacking) == [
+        (Why.LONGEST_NAME, "bare", ("branch", "card")),
+        (Why.LACKS_MOST, "half", ("branch",)),
+        (Why.ORDINARY, "first", ()),
+    ]
+
+
 async def test_who_has_no_locale_reads_the_bank_s(database: Database, settings: Settings) -> None:
     await add_contact(database, settings, "none", locale="")
     await add_contact(database, settings, "said", locale="zh-CN")

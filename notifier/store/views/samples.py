@@ -54,13 +54,16 @@ async def pick_samples(
                 {_lacking(attributes)} AS lacking
             FROM notifier.contacts c WHERE {where.sql}),
         usual AS (SELECT locale, count(*) AS contacts, round(avg(width))::int AS width FROM meant GROUP BY locale
-            ORDER BY 2 DESC, locale COLLATE "C" LIMIT $3)
-        SELECT u.locale, u.contacts, -(max(ARRAY[m.width, -m.id]))[2] AS longest,
-            CASE WHEN max(m.lacking) > min(m.lacking) OR min(m.lacking) > 0
-                THEN -(max(ARRAY[m.lacking, -m.id]))[2] END AS sparsest,
-            (min(ARRAY[m.lacking, abs(m.width - u.width), m.id]))[3] AS ordinary
-        FROM usual u JOIN meant m ON m.locale = u.locale GROUP BY u.locale, u.contacts, u.width
-        ORDER BY u.contacts DESC, u.locale COLLATE "C"
+            ORDER BY 2 DESC, locale COLLATE "C" LIMIT $3),
+        longest AS (SELECT u.locale, u.contacts, u.width, -(max(ARRAY[m.width, -m.id]))[2] AS longest
+            FROM usual u JOIN meant m ON m.locale = u.locale GROUP BY u.locale, u.contacts, u.width),
+        sparsest AS (SELECT l.*, (SELECT -(max(ARRAY[m.lacking, -m.id]))[2] FROM meant m
+                WHERE m.locale = l.locale AND m.lacking > 0 AND m.id <> l.longest) AS sparsest
+            FROM longest l)
+        SELECT s.locale, s.contacts, s.longest, s.sparsest,
+            (SELECT (min(ARRAY[m.lacking, abs(m.width - s.width), m.id]))[3] FROM meant m
+                WHERE m.locale = s.locale AND m.id <> s.longest AND m.id IS DISTINCT FROM s.sparsest) AS ordinary
+        FROM sparsest s ORDER BY s.contacts DESC, s.locale COLLATE "C"
         """,
         default_locale,
         list(attributes),
