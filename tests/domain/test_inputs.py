@@ -103,10 +103,10 @@ def test_an_end_does_not_precede_its_start() -> None:
     check(day="2026-03-12", last_day="2026-03-12")
     check(last_day="2026-03-12")  # nothing to precede
     check(begins="2026-03-12T19:00", ends="2026-03-12T19:00:30")
-    with pytest.raises(InputError, match="^last_day: lies before 2026-03-12. Choose 2026-03-12 or later") as caught:
+    with pytest.raises(InputError, match=r"^last_day: lies before 2026-03-12. Choose 2026-03-12 or later") as caught:
         check(day="2026-03-12", last_day="2026-03-11")
     assert caught.value.field == "last_day"
-    with pytest.raises(InputError, match="^ends: lies before 2026-03-12 19:00"):
+    with pytest.raises(InputError, match=r"^ends: lies before 2026-03-12 19:00"):
         check(begins="2026-03-12T19:00", ends="2026-03-12T18:59")
 
 
