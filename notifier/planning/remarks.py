@@ -144,16 +144,31 @@ def _on_texts(step: StepReview) -> Iterator[Remark]:
         yield _warn("A link of “%(step)s” is not encrypted: %(domain)s", step=step.step.called, domain=domain)
 
 
+def _on_waits(step: StepReview) -> Iterator[Remark]:
+    """One line for all its channels and zones."""
+    waits = [wait for way in step.ways for wait in way.pace.waits]
+    if not waits:
+        return
+    until, latest = min(wait.until for wait in waits), max(wait.until for wait in waits)
+    values: dict[str, Value] = {
+        "step": step.step.called,
+        "count": sum(wait.messages for wait in waits),
+        "until": until,
+    }
+    if until == latest:
+        yield _warn("%(count)s messages of “%(step)s” wait until %(until)s: quiet hours.", **values)
+    else:
+        yield _warn(
+            "%(count)s messages of “%(step)s” wait until %(until)s, the last until %(latest)s: quiet hours.",
+            latest=latest,
+            **values,
+        )
+
+
 def _on_pace(step: StepReview) -> Iterator[Remark]:
+    yield from _on_waits(step)
     for way in step.ways:
         named: dict[str, Value] = {"step": step.step.called, "channel": way.channel.value}
-        for wait in way.pace.waits:
-            yield _warn(
-                "%(count)s messages of “%(step)s” by %(channel)s wait until %(until)s: quiet hours.",
-                count=wait.messages,
-                until=wait.until,
-                **named,
-            )
         if way.pace.expired:
             yield _stop(
                 "%(count)s messages of “%(step)s” by %(channel)s would run out of time before they can leave.",
