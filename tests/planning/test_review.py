@@ -164,6 +164,15 @@ async def test_what_is_not_done_by_night_waits_and_what_waits_too_long_expires(
     assert _find(found, "run out of time").weight is Weight.STOP
 
 
+async def test_quiet_hours_of_two_zones_are_one_line(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign(), **SLOW_MAIL)
+    for number in range(100):
+        await add_contact(database, settings, f"c{number}", zone="Asia/Tokyo" if number % 2 else "Asia/Shanghai")
+    wait = _find(await _reviewed(database), "quiet hours")
+    assert wait.values["until"] < wait.values["latest"]  # type: ignore[operator]
+
+
 async def test_an_empty_audience_and_a_start_in_the_past_are_told(database: Database, tmp_path: Path) -> None:
     await set_now(database)
     await define(database, tmp_path, campaign())
