@@ -338,6 +338,12 @@ async def test_another_time_wants_another_release(visitor: httpx.AsyncClient, da
     assert await fetch(database, "SELECT count(*)::int FROM notifier.releases WHERE voided_at IS NULL") == [(0,)]
 
 
+async def test_the_notice_of_a_wrong_field_leads_to_it(visitor: httpx.AsyncClient) -> None:
+    data = {"form_token": await form_token(visitor), "start": "at", "at": "soon"}
+    page = (await visitor.post("/campaigns/branch-closure-alert/draft", data=data)).text
+    assert (page.count('href="#wrong"'), page.count('id="wrong"')) == (1, 1)
+
+
 async def test_at_once_is_a_choice_of_its_own(visitor: httpx.AsyncClient, database: Database) -> None:
     await set_now(database, NOON)
     by = await _person(database, "lin", Role.AUTHOR)

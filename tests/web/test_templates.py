@@ -328,7 +328,7 @@ async def test_the_page_says_which_planned_runs_keep_an_older_version(
         """,
     )
     page = (await mine.get(NOTICE)).text
-    assert "1 planned runs still use version 1" in page
+    assert "1 planned run still uses version 1" in page
     assert "/runs/203001000001" in page
     assert "/runs/203001000001" in (await mine.get(f"{NOTICE}/versions")).text
 

@@ -172,7 +172,7 @@ def _tell_facts(line: AuditLine, t: Words) -> str:
         case "run.released", {"contacts": int(contacts), "drill": True}:
             return t("an exercise, %(count)s contacts", count=t.number(contacts))
         case (("run.released" | "run.glass_broken"), {"contacts": int(contacts)}):
-            return t("%(count)s contacts", count=t.number(contacts))
+            return t("1 contact") if contacts == 1 else t("%(count)s contacts", count=t.number(contacts))
         case "key.created", {"name": name}:
             return str(name)
         case _:
