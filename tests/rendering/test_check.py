@@ -12,8 +12,8 @@ import pytest
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Template, Variable
 from notifier.domain.text import Localized
-from notifier.rendering.carry import from_json, to_json
 from notifier.rendering.bounded import check_in_subprocess
+from notifier.rendering.carry import from_json, to_json
 from notifier.rendering.check import check_template
 from notifier.rendering.problems import Severity
 from tests.rendering.cases import BANK, notice, text_template

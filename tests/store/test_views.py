@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.domain.errors import Conflict, NotFound
+from notifier.domain.errors import NotFound
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.database import Database
@@ -66,7 +66,9 @@ async def test_step_to_come_is_upcoming_until_it_is_planned(database: Database, 
     async with database.transaction() as tx:
         assert await overview.list_upcoming(tx, 1, "Asia/Shanghai") == []
         await tx.execute("UPDATE notifier.run_steps SET state = 'waiting' WHERE step = 'post'")
-        assert [(item.run_id, item.step) for item in await overview.list_upcoming(tx, 1, "Asia/Shanghai")] == [(run_id, "post")]
+        assert [(item.run_id, item.step) for item in await overview.list_upcoming(tx, 1, "Asia/Shanghai")] == [
+            (run_id, "post")
+        ]
 
 
 async def test_today_counts_runs_of_today_only(database: Database, settings: Settings) -> None:

@@ -30,7 +30,9 @@ async def give_address(database: Database, **columns: str) -> None:
 
 async def first_step(database: Database, run_id: int) -> str:
     """A step that writes e-mails."""
-    rows = await fetch(database, "SELECT DISTINCT step FROM notifier.messages WHERE run_id = $1 AND channel = 'email'", run_id)
+    rows = await fetch(
+        database, "SELECT DISTINCT step FROM notifier.messages WHERE run_id = $1 AND channel = 'email'", run_id
+    )
     return str(sorted(rows)[0][0])
 
 
