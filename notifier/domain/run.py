@@ -20,3 +20,9 @@ OPEN = frozenset({RunState.DRAFT, RunState.WAITING, RunState.SUBMITTED, RunState
 """Nothing of it was sent: its inputs, time and audience can still be changed."""
 
 OVER = frozenset({RunState.ENDED, RunState.CANCELLED})
+
+
+def run_name(run_id: int) -> str:
+    """A run's number as one can say it: the month and which of its runs, `2026-03 #14`."""
+    month, number = divmod(run_id, 1_000_000)
+    return f"{month // 100}-{month % 100:02} #{number}"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from notifier.domain.purpose import Purpose
+from notifier.domain.run import run_name
 from notifier.domain.text import Localized
 from notifier.planning.catalogue import CampaignVersion
 from notifier.planning.review import Review, StepReview
@@ -37,6 +38,7 @@ class Remark:
 def list_remarks(review: Review) -> list[Remark]:
     """The weightiest first."""
     found = [*_on_inputs(review), *_on_audience(review), *_on_time(review), *_on_versions(review)]
+    found += _on_neighbours(review) if review.is_open else []
     for step in review.steps:
         found += [*_on_step(review, step), *_on_texts(step), *_on_pace(step)]
     order = list(Weight)
@@ -92,6 +94,21 @@ def _on_time(review: Review) -> Iterator[Remark]:
         yield _stop("Its time is over: nothing of it would be sent. Choose another time.")
     else:
         yield _warn("Its start lies in the past: it goes out as soon as it is released.")
+
+
+def _on_neighbours(review: Review) -> Iterator[Remark]:
+    for one in review.neighbours:
+        if one.recipients:
+            yield _warn(
+                "Another run of this campaign went to %(count)s contacts from %(at)s on: %(run)s.",
+                count=one.recipients,
+                at=one.nominal_at,
+                run=run_name(one.id),
+            )
+        else:
+            yield _note(
+                "Another run of this campaign is planned for %(at)s: %(run)s.", at=one.nominal_at, run=run_name(one.id)
+            )
 
 
 def _on_versions(review: Review) -> Iterator[Remark]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from notifier.domain.account import Account
@@ -32,7 +32,10 @@ from notifier.store import definitions as stored
 from notifier.store.database import Tx
 from notifier.store.run_steps import NewStep
 from notifier.store.runs import Run
+from notifier.store.views.review import Neighbour, list_neighbours
 from notifier.store.views.samples import LocaleSamples, SampleContact
+
+_CLOSE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ class Review:
     audience: Rule  # with the run's inputs, list and segment in it
     segment: str  # the segment's key, "" = none
     by_hand: frozenset[str]  # accounts a person posts for
+    neighbours: tuple[Neighbour, ...]  # other runs of the campaign within some days
 
     @property
     def is_standing(self) -> bool:
@@ -200,7 +204,13 @@ async def review_run(tx: Tx, run: Run, *, site: str = "") -> Review:
         audience=bind_rule(await run_audience(tx, run, version.campaign), read_inputs(version.campaign, run.inputs)),
         segment=(await stored.get_definition(tx, run.segment_id)).key if run.segment_id else "",
         by_hand=frozenset(one.key for one in desk.accounts if capabilities_of(one.provider).by_hand),
+        neighbours=() if run.kind == "standing" else tuple(await _neighbours(tx, run, desk.now)),
     )
+
+
+async def _neighbours(tx: Tx, run: Run, now: datetime) -> list[Neighbour]:
+    around = now if run.at_once and run.state in OPEN else run.nominal_at
+    return await list_neighbours(tx, run, around=around, within=_CLOSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from notifier.domain.person import Person
+from notifier.domain.run import run_name
 from notifier.planning.draft import Draft, draft_run
 from notifier.planning.remarks import Remark, Weight, list_remarks, tell_changes
 from notifier.planning.review import Pinned, Review, review_run
@@ -25,6 +26,7 @@ from tests.builders import (
     define,
     drain,
     execute,
+    launch,
     launch_and_plan,
     release_by_another,
     set_now,
@@ -183,6 +185,21 @@ async def test_an_empty_audience_and_a_start_in_the_past_are_told(database: Data
     assert "Its time is over: nothing of it would be sent. Choose another time." in _said(
         await _review(database, found.run)
     )
+
+
+async def test_other_runs_of_the_campaign_about_the_same_time_are_told(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await add_contact(database, settings, "c1")
+    assert "Another run" not in " ".join(_said(await _reviewed(database, at=NOON + timedelta(days=20))))
+    gone = await launch_and_plan(database)
+    await launch(database, at=NOON + timedelta(days=6))
+    await launch(database, at=NOON + timedelta(days=9))
+    told = [one.values for one in list_remarks(await _reviewed(database)) if "Another run" in one.text]
+    assert [one["run"] for one in told] == [run_name(gone.id), run_name(gone.id + 1)]
+    assert told[0]["count"] == 1
 
 
 async def test_a_newer_version_is_told_until_the_run_is_edited(database: Database, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notifier.store.database import Tx
+from notifier.store.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,37 @@ class FormerRun:
     state: str
     reached: int
     drill: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A run of the same campaign at about the same time."""
+
+    id: int
+    nominal_at: datetime
+    state: str
+    recipients: int  # 0 before it began
+
+
+async def list_neighbours(tx: Tx, run: Run, *, around: datetime, within: timedelta, limit: int = 4) -> list[Neighbour]:
+    """The other runs of its campaign that begin or began so close to a moment, the nearest first."""
+    rows = await tx.fetch(
+        """
+        SELECT id, nominal_at, state, recipients FROM notifier.runs
+        WHERE team_id = $1 AND campaign_key = $2 AND id <> $3 AND kind <> 'standing' AND drill = $4
+            AND state IN ('waiting', 'submitted', 'scheduled', 'running', 'stopped', 'ended')
+            AND nominal_at BETWEEN $5::timestamptz - $6::interval AND $5::timestamptz + $6::interval
+        ORDER BY abs(extract(epoch FROM nominal_at - $5::timestamptz)), id LIMIT $7
+        """,
+        run.team_id,
+        run.campaign_key,
+        run.id,
+        run.drill,
+        around,
+        within,
+        limit,
+    )
+    return [Neighbour(**dict(row)) for row in rows]
 
 
 async def list_run_acts(tx: Tx, run_id: int) -> list[RunAct]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from notifier.domain.account import Account
 from notifier.domain.campaign import Campaign
 from notifier.domain.person import SCHEDULE
+from notifier.domain.run import run_name
 from notifier.store.views.runs import RunLine
 from notifier.store.views.users import list_api_keys, list_users
 from notifier.web.console.show import Page
@@ -46,8 +47,7 @@ class Names:
 
     def run(self, run_id: int) -> str:
         """A run's number as one can say it: the month and which of its runs, `2026-03 #14`."""
-        month, number = divmod(run_id, 1_000_000)
-        return f"{month // 100}-{month % 100:02} #{number}"
+        return run_name(run_id)
 
     def run_title(self, run: RunLine) -> str:
         """What the run is, in words: single messages are dated by their month."""
