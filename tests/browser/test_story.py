@@ -21,19 +21,25 @@ from tests.browser.windows import (
     send_all,
     serving,
 )
-from tests.builders import fetch
+from tests.builders import fetch, release_by_another
 from tests.web.rooms import add_user, apply_pack
 
 pytestmark = needs_chromium
 
 
-async def _launch(page: Page, address: str, campaign: str, *, example: bool = False) -> int:
+async def _launch(page: Page, database: Database, address: str, campaign: str, *, example: bool = False) -> int:
+    """Draft and submit it in the browser; a second person releases it elsewhere."""
     await page.goto(f"{address}/campaigns/{campaign}")
     if example:
-        await page.click('a[href$="?example=1"]')
-    await page.click('form[action$="/launch"] button.primary')
-    await page.wait_for_url(re.compile(r"/runs/\d+$"))
-    return int(page.url.rpartition("/")[2])
+        await page.click('a[href*="?example=1"]')
+    await page.click('form[action*="/draft"] button.primary')
+    await page.wait_for_url(re.compile(r"/runs/\d+/review"))
+    run_id = int(page.url.split("/")[-2])
+    await page.click(f'form[action="/runs/{run_id}/submit"] button')
+    await page.wait_for_url(re.compile("done=submitted"))
+    await release_by_another(database, run_id)
+    await page.goto(f"{address}/runs/{run_id}")
+    return run_id
 
 
 async def _message(database: Database, run_id: int, channel: str) -> int:
@@ -68,7 +74,7 @@ async def test_from_login_to_score(database: Database, settings: Settings, width
         window, page = Watched(context, address), await context.new_page()
 
         await log_in(page, address)
-        run_id = await _launch(page, address, "branch-closure-alert", example=True)
+        run_id = await _launch(page, database, address, "branch-closure-alert", example=True)
         await page.evaluate("window.sameDocument = true")
         await send_all(own, database)
         live = page.locator('[sse-swap="messages"]')
@@ -84,7 +90,7 @@ async def test_from_login_to_score(database: Database, settings: Settings, width
         await expect(page.frame_locator("iframe.mail").locator("body")).to_contain_text("静安支行")
         await window.check(page)
 
-        await _launch(page, address, "monthly-satisfaction")
+        await _launch(page, database, address, "monthly-satisfaction")
         await send_all(own, database)
         await page.goto(await _survey_link(database))
         await page.locator('input[name="rating"][value="5"]').check(force=True)

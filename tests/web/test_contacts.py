@@ -84,7 +84,7 @@ async def test_a_changed_mapping_stays_and_shows_what_it_makes(visitor: httpx.As
     assert (await visitor.post(f"{path}/options", data=fields)).status_code == 303
     page = (await visitor.get(path)).text
     assert "no column says who" not in page
-    assert "Import 1 rows" in page
+    assert "Import 1 row" in page
     assert re.search(r'<option value="name" selected>', page)
 
 

@@ -39,7 +39,8 @@ async def _sessions(database: Database) -> list[bytes]:
 
 async def _acts(database: Database) -> list[tuple[Any, ...]]:
     return await fetch(
-        database, "SELECT actor, act, subject, detail FROM notifier.audit WHERE actor <> 'test' ORDER BY id"
+        database,
+        "SELECT actor, act, subject, detail FROM notifier.audit WHERE actor NOT IN ('test', 'apply') ORDER BY id",
     )
 
 

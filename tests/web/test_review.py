@@ -129,7 +129,7 @@ async def test_lists_are_offered_with_their_members_up_to_a_bound(
             """,
         )
         page = (await author.get(ALERT)).text
-    assert "few (1 contacts)" in page
+    assert "few (1 contact)" in page
     assert "many (more than 2 contacts)" in page
 
 
