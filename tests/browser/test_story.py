@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.sandbox import read_body
@@ -38,6 +39,7 @@ async def _launch(page: Page, database: Database, address: str, campaign: str, *
     await page.click(f'form[action="/runs/{run_id}/submit"] button')
     await page.wait_for_url(re.compile("done=submitted"))
     await release_by_another(database, run_id)
+    await plan_due(database)
     await page.goto(f"{address}/runs/{run_id}")
     return run_id
 
@@ -100,7 +102,7 @@ async def test_from_login_to_score(database: Database, settings: Settings, width
         await window.check(page)
 
         await page.goto(f"{address}/surveys/monthly-satisfaction")
-        await expect(page.locator(".badge.is-simulated")).to_be_visible()
+        await expect(page.locator(".badge.is-simulated").first).to_be_visible()
         await expect(page.locator(".facts.across dd").last).to_have_text("1")
         await window.check(page)
         await _look_everywhere(window, page, run_id)
