@@ -23,9 +23,9 @@ from notifier.domain.errors import ServiceError
 from notifier.embedded import embedded_services, reset
 from notifier.processes import default_children, running
 from notifier.settings import Settings, variable_of
-from notifier.store import clock, runs
+from notifier.store import clock
 from notifier.store.database import Database, migrate, open_database
-from notifier.store.progress import OpenWork, find_open_work
+from notifier.store.progress import OpenWork, find_open_work, list_runs_to_end, next_moment
 from notifier.store.queue import JOBS, Bell, open_bell
 from notifier.store.runs import Run
 from notifier.store.sandbox import next_report_at
@@ -128,8 +128,8 @@ async def _until_idle(database: Database, customers: Customers, tell: Callable[[
 
 async def _next_moment(database: Database, customers: Customers) -> datetime | None:
     async with database.transaction() as tx:
-        moments = [await runs.next_moment(tx, RECONCILE_FOR), await next_report_at(tx), customers.next_visit_at]
-        ends = await runs.list_runs_to_end(tx)
+        moments = [await next_moment(tx, RECONCILE_FOR), await next_report_at(tx), customers.next_visit_at]
+        ends = await list_runs_to_end(tx)
         now = await clock.now(tx)
     if ends:
         return now

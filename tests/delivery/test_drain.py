@@ -21,8 +21,8 @@ from notifier.providers.base import Capabilities, Provider, WithoutCallbacks
 from notifier.settings import Settings
 from notifier.store import clock
 from notifier.store.database import Database
+from notifier.store.progress import next_moment
 from notifier.store.queue import open_redis
-from notifier.store.runs import next_moment
 from tests.builders import (
     FILES,
     add_contact,

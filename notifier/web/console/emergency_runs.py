@@ -1,6 +1,5 @@
 """An emergency on its way: read and released on one page, then live until everybody is reached or called."""
 
-import asyncio
 import csv
 import io
 import time
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError, NotFound
@@ -33,22 +32,19 @@ from notifier.store.runs import Run, get_run
 from notifier.store.tallies import Tally, read_tallies
 from notifier.store.views.emergency import NotReached, People, count_people, list_not_reached, tried
 from notifier.store.views.runs import get_run_line
-from notifier.web.access.sessions import Actor, Exporter, LoggedIn, Visitor, is_live
+from notifier.web.access.sessions import Actor, Exporter, LoggedIn, Visitor
 from notifier.web.console.emergency import mail_of, own_first, tell_inputs
 from notifier.web.console.mistakes import field_of, status_of
 from notifier.web.console.names import read_names
 from notifier.web.console.show import Page, open_page
-from notifier.web.console.streams import Streams
+from notifier.web.console.streams import Look, stream_parts
 from notifier.web.console.words import Words
 from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/emergency/runs")
 _LISTED = 50
 _BATCH = 1_000
-_LOOK_EVERY_S = 1.0
 _REST = 20  # a look at all people is followed by this many times its length without one
-_HEARTBEAT_EVERY = 15
-_LONGEST_LOOKS = 3600
 _BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes Chinese for Latin
 _COLUMNS = ("External id", "Name", "Phone", "E-mail", "Language", "What was tried")
 
@@ -276,50 +272,15 @@ async def stream_run(request: Request, visitor: LoggedIn, run_id: Id, after: Id 
     """Server-sent events: the live parts of the page whenever they changed, `ended` at the end."""
     async with open_page(request, visitor) as page:
         await get_run_line(page.tx, page.team_id, run_id)
-    streams: Streams = request.app.state.streams
-    if streams.is_full(visitor.user.id):
-        return PlainTextResponse("too many live pages are open", 429, headers={"retry-after": "60"})
-    return StreamingResponse(
-        _hold(streams, visitor, _tell_changes(request, visitor, run_id, after)),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
-
-
-async def _hold(streams: Streams, visitor: Visitor, events: AsyncIterator[str]) -> AsyncIterator[str]:
-    with streams.hold(visitor.user.id):
-        async for event in events:
-            yield event
-
-
-async def _tell_changes(request: Request, visitor: Visitor, run_id: int, after: int) -> AsyncIterator[str]:
-    told: dict[str, str] = {}
     looks = Looks()
-    for look in range(_LONGEST_LOOKS):
-        if await request.is_disconnected():
-            return
-        async with open_page(request, visitor) as page:
-            if not await is_live(page.tx, visitor):
-                return
-            run = await get_run(page.tx, run_id)
-            parts = await _parts(page, run, looks, after)
-        changed = {name: part for name, part in parts.items() if told.get(name) != part}
-        told |= changed
-        for name, part in changed.items():
-            yield _event(name, part)
-        if run.state in OVER:
-            yield _event("ended", run.state)
-            return
-        if not changed and look % _HEARTBEAT_EVERY == 0:
-            yield ": still here\n\n"
-        await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def look(page: Page) -> Look:
+        run = await get_run(page.tx, run_id)
+        return Look(parts=await _parts(page, run, looks, after), ended=run.state if run.state in OVER else "")
+
+    return stream_parts(request, visitor, look)
 
 
 async def _parts(page: Page, run: Run, looks: Looks, after: int) -> dict[str, str]:
     shown = await _live(page, run, looks, after=after)
     return {name: page.render(f"part/emergency_{name}.html", run=run, **shown) for name in ("people", "lost", "state")}
-
-
-def _event(name: str, data: str) -> str:
-    lines = "".join(f"data: {line}\n" for line in data.splitlines())
-    return f"event: {name}\n{lines}\n"

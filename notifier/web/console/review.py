@@ -1,11 +1,12 @@
 """Review: one page of all that a run will do, and the acts that lead to its release."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from notifier.domain.campaign import Campaign
@@ -165,30 +166,35 @@ async def edit(request: Request, visitor: Actor, run_id: Id) -> Response:
 # ── let it out ────────────────────────────────────────────────────────────────────────────────────
 
 
-@router.post("/runs/{run_id}/submit")
-async def submit(request: Request, visitor: Actor, run_id: Id) -> Response:
-    """The author is done: another person looks at it."""
+Act = Callable[[Tx, FormData], Awaitable[object]]
+
+
+async def _act(request: Request, visitor: Visitor, run_id: int, act: Act, done: str) -> Response:
+    """Do it and say so on the page; what speaks against it stands on the page too."""
     form = await request.form()
     try:
         async with request.app.state.database.transaction() as tx:
             await _own_run(tx, visitor, run_id)
-            await submit_run(tx, run_id, visitor.person)
+            await act(tx, form)
     except (InputError, Conflict, Forbidden) as error:
         return await _show_again(request, visitor, run_id, form, error)
-    return RedirectResponse(f"/runs/{run_id}/review?done=submitted", 303)
+    return RedirectResponse(f"/runs/{run_id}/review?done={done}", 303)
+
+
+@router.post("/runs/{run_id}/submit")
+async def submit(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """The author is done: another person looks at it."""
+    return await _act(request, visitor, run_id, lambda tx, _: submit_run(tx, run_id, visitor.person), "submitted")
 
 
 @router.post("/runs/{run_id}/return")
 async def give_back(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Back to the author with what is to be changed."""
-    form = await request.form()
-    try:
-        async with request.app.state.database.transaction() as tx:
-            await _own_run(tx, visitor, run_id)
-            await return_run(tx, run_id, visitor.person, read_text(form, "reason"))
-    except (InputError, Conflict, Forbidden) as error:
-        return await _show_again(request, visitor, run_id, form, error)
-    return RedirectResponse(f"/runs/{run_id}/review?done=returned", 303)
+
+    async def act(tx: Tx, form: FormData) -> object:
+        return await return_run(tx, run_id, visitor.person, read_text(form, "reason"))
+
+    return await _act(request, visitor, run_id, act, "returned")
 
 
 @router.post("/runs/{run_id}/release")
@@ -213,14 +219,11 @@ async def release(request: Request, visitor: Actor, run_id: Id) -> Response:
 @router.post("/runs/{run_id}/reviewed")
 async def keep_review(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Another person looked at what was released alone, and says what they found."""
-    form = await request.form()
-    try:
-        async with request.app.state.database.transaction() as tx:
-            await _own_run(tx, visitor, run_id)
-            await review_break_glass(tx, run_id, visitor.person, read_text(form, "note"))
-    except (InputError, Conflict, Forbidden) as error:
-        return await _show_again(request, visitor, run_id, form, error)
-    return RedirectResponse(f"/runs/{run_id}/review?done=reviewed", 303)
+
+    async def act(tx: Tx, form: FormData) -> None:
+        await review_break_glass(tx, run_id, visitor.person, read_text(form, "note"))
+
+    return await _act(request, visitor, run_id, act, "reviewed")
 
 
 def _read_hash(form: Any) -> bytes:

@@ -153,7 +153,8 @@ async def live_parts(page: Page, run: RunLine, *, state: str, after: int) -> dic
     """The parts of the page that are sent again whenever they changed."""
     values = await live_values(page, run) | await list_values(page, run.id, state=state, after=after)
     values["is_open"], values["is_over"] = run.state in OPEN, run.state in OVER
-    return {name: page.render(f"part/{name}.html", **values) for name in ("progress", "acts", "messages")}
+    parts = {name: page.render(f"part/{name}.html", **values) for name in ("progress", "acts", "messages")}
+    return parts if run.state in OPEN else {"begun": run.state, **parts}  # a page opened before loads itself anew
 
 
 async def _surveys(page: Page, run: RunLine) -> list[tuple[Survey, Satisfaction]]:
