@@ -9,7 +9,7 @@ from notifier.domain.channel import Channel
 from notifier.domain.errors import NotFound
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
-from notifier.domain.purpose import Purpose
+from notifier.domain.purpose import PURPOSE_OF_LANE, Purpose
 from notifier.domain.spec import (
     account_from_spec,
     bank_from_spec,
@@ -54,6 +54,11 @@ class RunMaterials:
     first_account: Mapping[Channel, str]  # the account a channel uses first
     is_idempotent: bool  # every account takes the same message twice without harm
     is_drill: bool = False  # an exercise: everything of it is stamped
+
+    def claim_rules(self, lane: int) -> tuple[str, bool]:
+        """The zone of contacts without one, and whether opt-outs are overridden: an emergency of a bank that allows it."""
+        is_emergency = PURPOSE_OF_LANE[lane] is Purpose.EMERGENCY
+        return self.bank.zone, is_emergency and self.bank.emergency_overrides_opt_out
 
     def inputs_of(self, given: Mapping[str, object] | None) -> Mapping[str, object]:
         """The run's inputs, or those of one API send."""

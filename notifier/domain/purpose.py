@@ -80,3 +80,4 @@ RULES: dict[Purpose, PurposeRules] = {
 
 POST_EXPIRES = timedelta(hours=24)
 LANES = tuple(sorted(rules.lane for rules in RULES.values()))
+PURPOSE_OF_LANE = {rules.lane: purpose for purpose, rules in RULES.items()}

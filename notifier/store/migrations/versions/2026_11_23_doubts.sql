@@ -1,0 +1,2 @@
+-- Doubts: crashes counted apart, messages set aside.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Limits, breakers and accounts in trouble.
+SELECT 1;
