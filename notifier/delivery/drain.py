@@ -32,9 +32,11 @@ class Drained:
 class Sender:
     """All a process needs to send; made once by a door."""
 
-    def __init__(self, settings: Settings, database: Database, *, worker: str) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, *, worker: str, accounts: Accounts | None = None
+    ) -> None:
         self.database, self.worker = database, worker
-        self.accounts = Accounts(settings, database)
+        self.accounts = accounts or Accounts(settings, database)
         self.library = Library(database)
         self._batches = BatchSender(settings, database, self.accounts)
         self._is_stopping = False

@@ -107,9 +107,9 @@ class ScriptedSender(Sender):
     """A sender whose only provider is the scripted one."""
 
     def __init__(self, settings: Settings, database: Database, provider: Scripted) -> None:
-        super().__init__(settings, database, worker="test")
-        self.accounts = _Accounts(settings, database)
-        self.accounts.provider = provider
+        accounts = _Accounts(settings, database)
+        accounts.provider = provider
+        super().__init__(settings, database, worker="test", accounts=accounts)
 
 
 @pytest.fixture
