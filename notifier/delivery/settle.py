@@ -11,7 +11,7 @@ from notifier.store import clock
 from notifier.store.access import add_audit
 from notifier.store.callbacks import NewEvent, StateChange, add_events, change_states, lock_messages
 from notifier.store.database import Database, Tx
-from notifier.store.messages.record import (
+from notifier.store.messages.doubts import (
     cancel_left_over,
     expire_unposted,
     settle_uncertain,

@@ -4,7 +4,7 @@ from notifier.domain.errors import Conflict
 from notifier.store import runs
 from notifier.store.access import add_audit
 from notifier.store.database import Tx
-from notifier.store.messages.record import cancel_queued
+from notifier.store.messages.doubts import cancel_queued
 
 _MOVES = {
     "stop": (("scheduled", "running"), "stopped"),

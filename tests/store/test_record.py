@@ -15,7 +15,8 @@ from notifier.settings import Settings
 from notifier.store.callbacks import StateChange, change_states, lock_messages
 from notifier.store.database import Database
 from notifier.store.messages.claim import Batch
-from notifier.store.messages.record import Receipt, record_receipts, sweep_dead_claims
+from notifier.store.messages.doubts import sweep_dead_claims
+from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.tallies import fold_tallies, read_tallies
 from tests.builders import (
     add_contact,

@@ -1,0 +1,118 @@
+"""Doubts and leftovers as rows: what a dead worker left behind, what goes again, what nobody will send any more."""
+
+from datetime import timedelta
+
+from notifier.store.database import Tx
+from notifier.store.messages.fragments import RESEND_AT, RESENT
+
+_MOVE_MANY = """
+moved AS (
+    UPDATE notifier.messages m SET state = h.next, changed_at = (SELECT notifier.now()),
+        reason = CASE h.next WHEN 'uncertain' THEN h.why ELSE '' END,
+        address_key = CASE h.next WHEN 'queued' THEN NULL ELSE m.address_key END,
+        claim_id = NULL
+    FROM held h WHERE m.run_id = h.run_id AND m.id = h.id
+    RETURNING m.run_id, m.id, m.step, m.channel, m.state, m.attempts, h.before, h.why),
+noted AS (
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason)
+    SELECT (SELECT notifier.now()), run_id, id, state || ':settled:' || attempts, CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why
+    FROM moved ON CONFLICT DO NOTHING),
+counted AS (
+    INSERT INTO notifier.tallies (run_id, step, channel, state, delta)
+    SELECT run_id, step, channel, state, count(*) FROM moved GROUP BY 1, 2, 3, 4
+    UNION ALL SELECT run_id, step, channel, before, -count(*) FROM moved GROUP BY 1, 2, 3, 4)
+SELECT count(*) FROM moved
+"""
+
+_SWEEP = (
+    """
+WITH dead AS (DELETE FROM notifier.claims WHERE alive_until < now() RETURNING id, run_id, ids),
+held AS (
+    SELECT m.run_id, m.id, m.state AS before, 'uncertain' AS next, 'the worker died' AS why
+    FROM dead d CROSS JOIN LATERAL unnest(d.ids) AS one(id)
+    JOIN notifier.messages m ON m.run_id = d.run_id AND m.id = one.id
+    WHERE m.state = 'sending' AND m.claim_id = d.id ORDER BY m.run_id, m.id FOR UPDATE OF m),
+"""
+    + _MOVE_MANY
+)
+
+
+async def sweep_dead_claims(tx: Tx) -> int:
+    """Messages of workers that stopped renewing their lease become `uncertain`; returns how many."""
+    count: int = await tx.fetchval(_SWEEP)
+    return count
+
+
+_SETTLE = (
+    f"""
+WITH held AS (
+    SELECT m.run_id, m.id, m.state AS before,
+        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
+            ELSE 'queued' END AS next,
+        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'still in doubt when its time ran out'
+            WHEN r.state = 'cancelled' THEN 'stopped by a person' ELSE 'sent again' END AS why
+    FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+    JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
+    WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND {RESENT}
+        AND least(m.expires_at, {RESEND_AT.format(patience="$1")}) <= (SELECT notifier.now())
+    ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
+"""
+    + _MOVE_MANY
+)
+
+
+async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
+    """Queue again what its purpose allows to resend, ever more rarely until it expires; the rest waits for a person."""
+    count: int = await tx.fetchval(_SETTLE, patience)
+    return count
+
+
+_NOT_POSTED = (
+    """
+WITH held AS (
+    SELECT m.run_id, m.id, m.state AS before, 'expired' AS next, 'nobody published it in time' AS why
+    FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
+    WHERE r.state IN ('running', 'stopped') AND m.state = 'to-post' AND m.expires_at <= (SELECT notifier.now())
+    ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
+"""
+    + _MOVE_MANY
+)
+
+
+async def expire_unposted(tx: Tx) -> int:
+    """Posts by hand that nobody published in time are never published late; returns how many."""
+    count: int = await tx.fetchval(_NOT_POSTED)
+    return count
+
+
+_LEFT = (
+    """
+WITH held AS (
+    SELECT m.run_id, m.id, m.state AS before, 'cancelled' AS next, 'stopped by a person' AS why
+    FROM notifier.runs r CROSS JOIN LATERAL (
+        SELECT q.run_id, q.id, q.state FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
+        ORDER BY q.id LIMIT 1000 FOR UPDATE SKIP LOCKED) AS m
+    WHERE r.state = 'cancelled' AND r.ended_at > (SELECT notifier.now()) - interval '2 days'),
+"""
+    + _MOVE_MANY
+)
+
+
+async def cancel_left_over(tx: Tx) -> int:
+    """Cancel what came back to be sent again after its run was cancelled; returns how many."""
+    count: int = await tx.fetchval(_LEFT)
+    return count
+
+
+async def cancel_queued(tx: Tx, run_id: int) -> int:
+    """Cancel everything of a run that no worker has claimed and no person published; returns how many."""
+    count: int = await tx.fetchval(
+        """
+        WITH held AS (
+            SELECT run_id, id, state AS before, 'cancelled' AS next, 'stopped by a person' AS why
+            FROM notifier.messages WHERE run_id = $1 AND state IN ('queued', 'to-post') ORDER BY id FOR UPDATE),
+        """
+        + _MOVE_MANY,
+        run_id,
+    )
+    return count
