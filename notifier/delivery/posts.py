@@ -11,6 +11,7 @@ from notifier.store.access import add_audit
 from notifier.store.callbacks import NewEvent, StateChange, add_events, change_states
 from notifier.store.database import Tx
 from notifier.store.posts import Post
+from notifier.store.stops import is_held
 
 TAKEN_BACK_WITHIN = timedelta(hours=24)
 _AGAIN_WITHIN = timedelta(hours=1)
@@ -34,6 +35,8 @@ async def mark_posted(tx: Tx, team_id: int, run_id: int, message_id: int, *, lin
         raise Conflict("this post does not wait for anybody to publish it")
     if post.run_state == "stopped":
         raise Conflict("its run is stopped: resume the run first, or do not publish the post")
+    if await is_held(tx, run_id, post.message.channel, post.lane):
+        raise Conflict("a stop holds it: wait until that is resumed, or do not publish the post")
     await posts.set_post_url(tx, run_id, message_id, link)
     await _tell(tx, post, State.ACCEPTED, EventKind.POSTED, by=by)
     await add_audit(

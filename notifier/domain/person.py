@@ -17,6 +17,7 @@ class Role(StrEnum):
 
 ACTING = frozenset({Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN})
 RELEASING = frozenset({Role.APPROVER, Role.ADMIN})
+RESUMING = frozenset({Role.APPROVER, Role.OPERATOR, Role.ADMIN})  # what a stop above a run holds
 AUDITING = frozenset({Role.AUDITOR, Role.APPROVER, Role.ADMIN})
 ADMINISTERING = frozenset({Role.ADMIN})
 

@@ -15,6 +15,7 @@ class Post:
     message: LockedMessage
     state: str
     run_state: str
+    lane: int
     url: str
     posted_at: datetime | None  # when a person said so last
     told: int  # how often a person said anything of it
@@ -48,7 +49,7 @@ async def lock_post(tx: Tx, team_id: int, run_id: int, message_id: int) -> Post 
     )
     row = run and await tx.fetchrow(
         """
-        SELECT run_id, id, step, channel, state, reason, post_url,
+        SELECT run_id, id, step, channel, state, reason, lane, post_url,
             (SELECT max(at) FROM notifier.events e
                 WHERE e.run_id = m.run_id AND e.message_id = m.id AND e.kind = 'posted') AS posted_at,
             (SELECT count(*) FROM notifier.events e
@@ -65,6 +66,7 @@ async def lock_post(tx: Tx, team_id: int, run_id: int, message_id: int) -> Post 
         message=message,
         state=row["state"],
         run_state=run["state"],
+        lane=row["lane"],
         url=row["post_url"],
         posted_at=row["posted_at"],
         told=row["told"],

@@ -9,6 +9,7 @@ import asyncpg
 
 from notifier.domain.message import MessageId, RunId
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import GATE, STOPPED, STOPPED_CHANNELS
 
 LEASE_S = 120
 BATCH = 64
@@ -44,13 +45,20 @@ class Batch:
 
 
 async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
-    """Running runs that have a message of this lane due now."""
+    """Running runs that have a message of this lane due now which no stop holds."""
     rows = await tx.fetch(
-        """
-        SELECT r.id FROM notifier.runs r CROSS JOIN LATERAL (
+        f"""
+        SELECT r.id FROM notifier.runs r
+        CROSS JOIN LATERAL (SELECT {STOPPED_CHANNELS.format(lane="$1")} AS channels OFFSET 0) AS held
+        CROSS JOIN LATERAL (
             SELECT 1 FROM notifier.messages m
-            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now()) LIMIT 1) AS due
-        WHERE r.state = 'running' ORDER BY r.id
+            WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
+                AND m.channel <> ALL (held.channels) LIMIT 1) AS due
+        WHERE r.state = 'running' AND NOT {STOPPED.format(lane="$1")}
+            AND (held.channels = '{{}}' OR EXISTS (  -- where all that is left is held, nobody reads through it
+                SELECT 1 FROM notifier.tallies t WHERE t.run_id = r.id AND t.state = 'queued' AND t.channel <> ALL (held.channels)
+                HAVING sum(t.delta) > 0))
+        ORDER BY r.id
         """,
         lane,
     )
@@ -96,7 +104,9 @@ WITH due AS (
     FROM notifier.messages m
     WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
         AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
-        AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running')
+        AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running'
+            AND NOT {STOPPED.format(lane="$2")})
+        AND m.channel <> ALL ((SELECT {STOPPED_CHANNELS.format(lane="$2")} FROM notifier.runs r WHERE r.id = $1)::text[])
     ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
 known AS ({_KNOWN.format(zone="$6", override="$7")}),
 looked AS ({_LOOKED}),
@@ -147,6 +157,8 @@ SELECT v.id, v.step, v.channel, v.occurrence, v.attempts, v.account, v.address, 
 FROM moved v LEFT JOIN notifier.invitations i ON i.run_id = $1 AND i.message_id = v.id
 ORDER BY v.due_at, v.id
 """
+# A stop waits for claims that are being made, and none is made meanwhile: see `gate_claims` and `gate_all_claims`.
+_ENTER = f"SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock_shared({GATE})"
 _RACES = 5
 
 
@@ -166,7 +178,7 @@ async def claim_batch(
     Refuses, expires and defers what may not go now. `override_opt_out`: an emergency of a bank that allows it.
     """
     due_at, message_id = after or (None, 0)
-    await tx.execute("SELECT pg_advisory_xact_lock_shared($1)", run_id)  # a stop waits for it, see `gate_claims`
+    await tx.execute(_ENTER, run_id)
     for race in range(_RACES):
         try:
             async with tx.transaction():
@@ -222,7 +234,8 @@ _STILL = f"""
 WITH due AS (
     SELECT m.id, m.expires_at, m.contact_id, m.channel, m.step, m.address_key AS claimed_key
     FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
-    WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'),
+    WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
+        AND NOT {STOPPED.format(lane="m.lane")} AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane="m.lane")})),
 known AS ({_KNOWN.format(zone="$4", override="$5")}),
 looked AS ({_LOOKED})
 SELECT 1 FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key

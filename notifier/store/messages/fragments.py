@@ -36,3 +36,14 @@ most: there a second copy is the smaller harm.
 
 RESENT = "m.contact_id IS NOT NULL AND s.in_doubt IN ('resend', 'reconcile-then-resend')"
 """Whether a message `m` of step `s` in doubt goes again by itself; the others wait for a person."""
+
+GATE = "7320301, 0"
+"""The advisory lock that every claim shares, beside that of its run."""
+
+_IN_FORCE = "x.lifted_at IS NULL AND x.team_id = r.team_id AND NOT (x.spares_emergencies AND {lane} = 1)"
+STOPPED = f"""EXISTS (SELECT 1 FROM notifier.stops x WHERE {_IN_FORCE}
+    AND (x.scope = 'everything' OR x.scope = 'campaign' AND x.which = r.campaign_key))"""
+"""Whether a stop above it holds all messages of run `r` in a lane."""
+
+STOPPED_CHANNELS = f"ARRAY(SELECT x.which FROM notifier.stops x WHERE {_IN_FORCE} AND x.scope = 'channel')"
+"""The channels that a stop holds for run `r` in a lane."""
