@@ -5,30 +5,44 @@ from datetime import timedelta
 from notifier.store.database import Tx
 from notifier.store.messages.fragments import RESEND_AT, RESENT
 
+SET_ASIDE_AFTER = 3
+"""So many workers died holding a message, and it is not given to another one."""
+
+_SET_ASIDE = "set aside: three workers died holding it"
+_HELD = "m.run_id, m.id, m.state AS before, m.reason AS before_reason, m.crashes"
+# Moves what the statement before it `held`: each to its `next` state, with `why`, by a `source` ('' = the house).
 _MOVE_MANY = """
 moved AS (
     UPDATE notifier.messages m SET state = h.next, changed_at = (SELECT notifier.now()),
-        reason = CASE h.next WHEN 'uncertain' THEN h.why ELSE '' END,
+        reason = CASE WHEN h.next IN ('uncertain', 'failed') THEN h.why ELSE '' END,
         address_key = CASE h.next WHEN 'queued' THEN NULL ELSE m.address_key END,
-        claim_id = NULL
+        accepted_at = CASE h.next WHEN 'accepted' THEN coalesce(m.accepted_at, (SELECT notifier.now())) ELSE m.accepted_at END,
+        crashes = h.crashes, claim_id = NULL
     FROM held h WHERE m.run_id = h.run_id AND m.id = h.id
-    RETURNING m.run_id, m.id, m.step, m.channel, m.state, m.attempts, h.before, h.why),
+    RETURNING m.run_id, m.id, m.step, m.channel, m.state, m.reason, m.attempts, h.before, h.before_reason, h.why, h.source),
 noted AS (
-    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason)
-    SELECT (SELECT notifier.now()), run_id, id, state || ':settled:' || attempts, CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason, source)
+    SELECT (SELECT notifier.now()), run_id, id, state || ':settled:' || attempts,
+        CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why, source
     FROM moved ON CONFLICT DO NOTHING),
 counted AS (
-    INSERT INTO notifier.tallies (run_id, step, channel, state, delta)
-    SELECT run_id, step, channel, state, count(*) FROM moved GROUP BY 1, 2, 3, 4
-    UNION ALL SELECT run_id, step, channel, before, -count(*) FROM moved GROUP BY 1, 2, 3, 4)
+    INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
+    SELECT run_id, step, channel, state, CASE state WHEN 'failed' THEN reason ELSE '' END, count(*)
+        FROM moved GROUP BY 1, 2, 3, 4, 5
+    UNION ALL
+    SELECT run_id, step, channel, before, CASE before WHEN 'failed' THEN before_reason ELSE '' END, -count(*)
+        FROM moved GROUP BY 1, 2, 3, 4, 5)
 SELECT count(*) FROM moved
 """
 
 _SWEEP = (
-    """
-WITH dead AS (DELETE FROM notifier.claims WHERE alive_until < now() RETURNING id, run_id, ids),
+    f"""
+WITH dead AS (DELETE FROM notifier.claims WHERE alive_until < now() RETURNING id, run_id, ids, begun),
 held AS (
-    SELECT m.run_id, m.id, m.state AS before, 'uncertain' AS next, 'the worker died' AS why
+    SELECT m.run_id, m.id, m.state AS before, m.reason AS before_reason, m.crashes + 1 AS crashes, '' AS source,
+        CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN 'failed' WHEN d.begun THEN 'uncertain' ELSE 'queued' END AS next,
+        CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN '{_SET_ASIDE}' WHEN d.begun THEN 'the worker died'
+            ELSE 'the worker died before it was sent' END AS why
     FROM dead d CROSS JOIN LATERAL unnest(d.ids) AS one(id)
     JOIN notifier.messages m ON m.run_id = d.run_id AND m.id = one.id
     WHERE m.state = 'sending' AND m.claim_id = d.id ORDER BY m.run_id, m.id FOR UPDATE OF m),
@@ -38,7 +52,11 @@ held AS (
 
 
 async def sweep_dead_claims(tx: Tx) -> int:
-    """Messages of workers that stopped renewing their lease become `uncertain`; returns how many."""
+    """Take the messages of workers that stopped renewing their lease; returns how many.
+
+    One that may have left is `uncertain`, one of which nothing was begun goes back, and one that lost its third worker
+    is set aside as `failed`.
+    """
     count: int = await tx.fetchval(_SWEEP)
     return count
 
@@ -46,7 +64,7 @@ async def sweep_dead_claims(tx: Tx) -> int:
 _SETTLE = (
     f"""
 WITH held AS (
-    SELECT m.run_id, m.id, m.state AS before,
+    SELECT {_HELD}, '' AS source,
         CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
             ELSE 'queued' END AS next,
         CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'still in doubt when its time ran out'
@@ -68,9 +86,9 @@ async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
 
 
 _NOT_POSTED = (
-    """
+    f"""
 WITH held AS (
-    SELECT m.run_id, m.id, m.state AS before, 'expired' AS next, 'nobody published it in time' AS why
+    SELECT {_HELD}, '' AS source, 'expired' AS next, 'nobody published it in time' AS why
     FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
     WHERE r.state IN ('running', 'stopped') AND m.state = 'to-post' AND m.expires_at <= (SELECT notifier.now())
     ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
@@ -86,11 +104,11 @@ async def expire_unposted(tx: Tx) -> int:
 
 
 _LEFT = (
-    """
+    f"""
 WITH held AS (
-    SELECT m.run_id, m.id, m.state AS before, 'cancelled' AS next, 'stopped by a person' AS why
+    SELECT {_HELD}, '' AS source, 'cancelled' AS next, 'stopped by a person' AS why
     FROM notifier.runs r CROSS JOIN LATERAL (
-        SELECT q.run_id, q.id, q.state FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
+        SELECT q.run_id, q.id, q.state, q.reason, q.crashes FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
         ORDER BY q.id LIMIT 1000 FOR UPDATE SKIP LOCKED) AS m
     WHERE r.state = 'cancelled' AND r.ended_at > (SELECT notifier.now()) - interval '2 days'),
 """
@@ -107,10 +125,10 @@ async def cancel_left_over(tx: Tx) -> int:
 async def cancel_queued(tx: Tx, run_id: int) -> int:
     """Cancel everything of a run that no worker has claimed and no person published; returns how many."""
     count: int = await tx.fetchval(
-        """
+        f"""
         WITH held AS (
-            SELECT run_id, id, state AS before, 'cancelled' AS next, 'stopped by a person' AS why
-            FROM notifier.messages WHERE run_id = $1 AND state IN ('queued', 'to-post') ORDER BY id FOR UPDATE),
+            SELECT {_HELD}, '' AS source, 'cancelled' AS next, 'stopped by a person' AS why
+            FROM notifier.messages m WHERE run_id = $1 AND state IN ('queued', 'to-post') ORDER BY id FOR UPDATE),
         """
         + _MOVE_MANY,
         run_id,
