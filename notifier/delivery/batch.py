@@ -23,7 +23,7 @@ from notifier.providers.base import Provider
 from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
-from notifier.store.messages.claim import LEASE_S, Batch, Claimed, extend_lease, may_still_go
+from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, may_still_go
 from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.targets import keep_targets
 
@@ -71,12 +71,21 @@ class BatchSender:
         try:
             composed = {message.id: self._compose(message, materials) for message in batch.messages}
             await self._learn_targets([one for one in composed.values() if isinstance(one, Composed)], materials)
+            if not await self._begin(batch):
+                return
             async with asyncio.TaskGroup() as group:
                 for message in batch.messages:
                     group.create_task(self._hand_over(message, composed[message.id], wire))
         finally:
             lease.cancel()
             await asyncio.shield(self._record(batch, list(wire.receipts.values())))
+
+    async def _begin(self, batch: Batch) -> bool:
+        """Whether it may leave now; a suspect that ends its worker before this was certainly not sent."""
+        if batch.begun:
+            return True
+        async with self._database.transaction() as tx:
+            return await begin_suspect(tx, batch.claim_id)
 
     async def _keep_lease(self, batch: Batch) -> None:
         while True:

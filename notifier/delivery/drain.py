@@ -13,7 +13,7 @@ from notifier.domain.purpose import PURPOSE_OF_LANE, RULES, InDoubt
 from notifier.logs import get_logger
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
-from notifier.store.messages.claim import BATCH, Batch, claim_batch, list_lane_runs
+from notifier.store.messages.claim import BATCH, Batch, LaneRun, claim_batch, claim_suspect, list_lane_runs
 from notifier.store.runs import get_run, set_run_state
 
 log = get_logger()
@@ -55,30 +55,30 @@ class Sender:
         sent = settled = 0
         while True:
             async with self.database.transaction() as tx:
-                run_ids = await list_lane_runs(tx, lane)
-            if not run_ids:
+                runs = await list_lane_runs(tx, lane)
+            if not runs:
                 return Drained(sent=sent, settled=settled, more=False)
             progress = 0
-            for run_id in run_ids:
-                share_ends = min(ends, time.monotonic() + budget_s / len(run_ids))
-                one = await self._try_run(run_id, lane, share_ends)
+            for run in runs:
+                share_ends = min(ends, time.monotonic() + budget_s / len(runs))
+                one = await self._try_run(run, lane, share_ends)
                 sent, settled, progress = sent + one.sent, settled + one.settled, progress + one.sent + one.settled
             if time.monotonic() >= ends or not progress or self._is_stopping:
                 return Drained(sent=sent, settled=settled, more=bool(progress))
 
-    async def _try_run(self, run_id: RunId, lane: int, ends: float) -> Drained:
+    async def _try_run(self, run: LaneRun, lane: int, ends: float) -> Drained:
         """One run's trouble is its own: the others of the lane go on."""
         try:
-            materials = await self.library.get(run_id)
+            materials = await self.library.get(run.id)
         except NotifierError as error:
-            await self._halt(run_id, str(error))
+            await self._halt(run.id, str(error))
             return Drained(sent=0, settled=0, more=False)
         try:
-            return await self._drain_run(run_id, lane, ends, materials)
+            return await self._drain_run(run, lane, ends, materials)
         except TRANSIENT:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not stand before other runs
-            log.error("delivery.run_failed", run=run_id, lane=lane, error=type(error).__name__)
+            log.error("delivery.run_failed", run=run.id, lane=lane, error=type(error).__name__)
             return Drained(sent=0, settled=0, more=False)
 
     async def _halt(self, run_id: RunId, problem: str) -> None:
@@ -87,12 +87,18 @@ class Sender:
             if (await get_run(tx, run_id, lock=True)).state == "running":
                 await set_run_state(tx, run_id, "stopped", problem)
 
-    async def _drain_run(self, run_id: RunId, lane: int, ends: float, materials: RunMaterials) -> Drained:
-        after = None
+    async def _drain_run(self, run: LaneRun, lane: int, ends: float, materials: RunMaterials) -> Drained:
+        after, has_suspects = None, run.has_suspects
         sent = settled = 0
         more = True
         while more and not self._is_stopping:
-            batch = await self._claim(run_id, lane, materials, after)
+            if has_suspects:  # one before each batch: neither holds up the other
+                alone = await self._claim_suspect(run.id, lane, materials)
+                has_suspects, settled = alone.cursor is not None, settled + alone.settled
+                if alone.messages:
+                    await self._batches.deliver(alone, materials, lane)
+                    sent += 1
+            batch = await self._claim(run.id, lane, materials, after)
             if batch.cursor is None:
                 return Drained(sent=sent, settled=settled, more=False)
             after, settled = batch.cursor, settled + batch.settled
@@ -119,3 +125,8 @@ class Sender:
                 limit=limit,
                 after=after,
             )
+
+    async def _claim_suspect(self, run_id: RunId, lane: int, materials: RunMaterials) -> Batch:
+        zone, override = materials.claim_rules(lane)
+        async with self.database.transaction() as tx:
+            return await claim_suspect(tx, run_id, lane, worker=self.worker, zone=zone, override_opt_out=override)

@@ -12,7 +12,7 @@ from notifier.domain.message import MessageId
 from notifier.planning.control import stop_run
 from notifier.settings import Settings
 from notifier.store.database import Database
-from notifier.store.messages.claim import extend_lease, list_lane_runs, may_still_go
+from notifier.store.messages.claim import LaneRun, extend_lease, list_lane_runs, may_still_go
 from tests.builders import (
     NOON,
     add_contact,
@@ -271,7 +271,10 @@ async def test_a_claim_takes_only_its_lane_and_only_what_is_due(
     await add_contact(database, settings, "c1")
     run = await launch_and_plan(database)
     async with database.transaction() as tx:
-        assert (await list_lane_runs(tx, 3), await list_lane_runs(tx, 4)) == ([run.id], [])
+        assert (await list_lane_runs(tx, 3), await list_lane_runs(tx, 4)) == (
+            [LaneRun(id=run.id, has_suspects=False)],
+            [],
+        )
     assert (await claim(database, run.id, 4)).cursor is None
     await execute(database, "UPDATE notifier.messages SET due_at = notifier.now() + interval '1 minute'")
     assert (await claim(database, run.id)).cursor is None

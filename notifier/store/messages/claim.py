@@ -34,21 +34,32 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaneRun:
+    """A run with work in a lane. Suspects were held by a worker that died: they are claimed one by one."""
+
+    id: RunId
+    has_suspects: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one claim took and what it settled on the way."""
 
     claim_id: int
     run_id: RunId
+    begun: bool  # False: a suspect, and the lease does not say yet that it may have left
     messages: tuple[Claimed, ...]
     settled: int  # refused, expired, deferred by the claim itself
     cursor: tuple[datetime, int] | None  # continue after this; None = nothing was due
 
 
-async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
+async def list_lane_runs(tx: Tx, lane: int) -> list[LaneRun]:
     """Running runs that have a message of this lane due now which no stop holds."""
     rows = await tx.fetch(
         f"""
-        SELECT r.id FROM notifier.runs r
+        SELECT r.id, EXISTS (SELECT 1 FROM notifier.messages q WHERE q.run_id = r.id AND q.lane = $1
+            AND q.state = 'queued' AND q.crashes > 0 AND q.due_at <= (SELECT notifier.now())) AS has_suspects
+        FROM notifier.runs r
         CROSS JOIN LATERAL (SELECT {STOPPED_CHANNELS.format(lane="$1")} AS channels OFFSET 0) AS held
         CROSS JOIN LATERAL (
             SELECT 1 FROM notifier.messages m
@@ -62,7 +73,7 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[RunId]:
         """,
         lane,
     )
-    return [RunId(row["id"]) for row in rows]
+    return [LaneRun(id=RunId(row["id"]), has_suspects=row["has_suspects"]) for row in rows]
 
 
 # What is known of the messages `due` of run $1 now, and whether one by itself may go: asked by the claim, and again
@@ -98,12 +109,12 @@ _LOOKED = """
         ELSE '' END AS alone
     FROM known k"""
 
-_CLAIM = f"""
+_TAKE = f"""
 WITH due AS (
     SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
     FROM notifier.messages m
     WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
-        AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
+        AND m.crashes {{crashes}} AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
         AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running'
             AND NOT {STOPPED.format(lane="$2")})
         AND m.channel <> ALL ((SELECT {STOPPED_CHANNELS.format(lane="$2")} FROM notifier.runs r WHERE r.id = $1)::text[])
@@ -121,8 +132,8 @@ judged AS (
         ELSE l.alone END AS verdict
     FROM looked l),
 lease AS (
-    INSERT INTO notifier.claims (worker, run_id, ids, alive_until)
-    SELECT $8, $1, array_agg(id), now() + make_interval(secs => $9) FROM judged WHERE verdict = '' HAVING count(*) > 0
+    INSERT INTO notifier.claims (worker, run_id, ids, alive_until, begun)
+    SELECT $8, $1, array_agg(id), now() + make_interval(secs => $9), {{begun}} FROM judged WHERE verdict = '' HAVING count(*) > 0
     RETURNING id),
 moved AS (
     UPDATE notifier.messages m SET
@@ -157,6 +168,8 @@ SELECT v.id, v.step, v.channel, v.occurrence, v.attempts, v.account, v.address, 
 FROM moved v LEFT JOIN notifier.invitations i ON i.run_id = $1 AND i.message_id = v.id
 ORDER BY v.due_at, v.id
 """
+_CLAIM = _TAKE.format(crashes="= 0", begun="true")
+_CLAIM_SUSPECT = _TAKE.format(crashes="> 0", begun="false")
 # A stop waits for claims that are being made, and none is made meanwhile: see `gate_claims` and `gate_all_claims`.
 _ENTER = f"SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock_shared({GATE})"
 _RACES = 5
@@ -178,31 +191,31 @@ async def claim_batch(
     Refuses, expires and defers what may not go now. `override_opt_out`: an emergency of a bank that allows it.
     """
     due_at, message_id = after or (None, 0)
+    rows = await _take(tx, _CLAIM, run_id, lane, due_at, message_id, limit, zone, override_opt_out, worker)
+    return _read_batch(run_id, rows, begun=True)
+
+
+async def claim_suspect(tx: Tx, run_id: RunId, lane: int, *, worker: str, zone: str, override_opt_out: bool) -> Batch:
+    """Claim one message that was held by a worker that died, and no other with it; see `begin_suspect`."""
+    rows = await _take(tx, _CLAIM_SUSPECT, run_id, lane, None, 0, 1, zone, override_opt_out, worker)
+    return _read_batch(run_id, rows, begun=False)
+
+
+async def _take(tx: Tx, sql: str, run_id: RunId, *values: object) -> list[Any]:
     await tx.execute(_ENTER, run_id)
     for race in range(_RACES):
         try:
             async with tx.transaction():
-                rows = await tx.fetch(
-                    _CLAIM,
-                    run_id,
-                    lane,
-                    due_at,
-                    message_id,
-                    limit,
-                    zone,
-                    override_opt_out,
-                    worker,
-                    float(LEASE_S),
-                )
+                rows: list[Any] = await tx.fetch(sql, run_id, *values, float(LEASE_S))
             break
         except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             # Two workers claimed the same address at the same moment; the loser sees the winner's row next time.
             if race == _RACES - 1:
                 raise
-    return _read_batch(run_id, rows)
+    return rows
 
 
-def _read_batch(run_id: RunId, rows: list[Any]) -> Batch:
+def _read_batch(run_id: RunId, rows: list[Any], *, begun: bool) -> Batch:
     taken = tuple(
         Claimed(
             id=row["id"],
@@ -224,6 +237,7 @@ def _read_batch(run_id: RunId, rows: list[Any]) -> Batch:
     return Batch(
         claim_id=rows[0]["claim_id"] or 0 if rows else 0,
         run_id=run_id,
+        begun=begun,
         messages=taken,
         settled=len(rows) - len(taken),
         cursor=(rows[-1]["due_at"], rows[-1]["id"]) if rows else None,
@@ -251,6 +265,12 @@ async def may_still_go(
     """
     found = await tx.fetchval(_STILL, run_id, message_id, claim_id, zone, override_opt_out)
     return found is not None
+
+
+async def begin_suspect(tx: Tx, claim_id: int) -> bool:
+    """Commit this before a suspect leaves: dead from here on, it is in doubt. False where the lease was lost."""
+    status: str = await tx.execute("UPDATE notifier.claims SET begun = true WHERE id = $1", claim_id)
+    return status != "UPDATE 0"
 
 
 async def extend_lease(tx: Tx, claim_id: int) -> bool:
