@@ -6,6 +6,7 @@ import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 FINAL_DOT = b"\r\n.\r\n"
 _HELD_BYTES = 4 * 2**20  # on its way in one direction; above, the sender waits
@@ -100,10 +101,9 @@ class Link(asyncio.Protocol):
         self.up, self.down = Lane(self), Lane(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         self._proxy.links.add(self)
         self._proxy.done["connected"] += 1
-        self.up.source = self.down.target = transport
+        self.up.source = self.down.target = cast(asyncio.Transport, transport)  # uvloop's is none by its type
         self._opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
@@ -193,8 +193,7 @@ class _Upstream(asyncio.Protocol):
         self._link = link
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._link.down.source = self._link.up.target = transport
+        self._link.down.source = self._link.up.target = cast(asyncio.Transport, transport)
         self._link.up.pump()
 
     def data_received(self, data: bytes) -> None:
