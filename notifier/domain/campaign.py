@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from notifier.domain.audience import EVERYBODY, Rule
 from notifier.domain.channel import Channel
+from notifier.domain.pause import Bounds
 from notifier.domain.purpose import Purpose
 from notifier.domain.text import Localized
 
@@ -121,6 +122,8 @@ class Campaign:
     schedule: Schedule = field(default_factory=Schedule)
     steps: tuple[Step, ...]
     expires: timedelta | None = None  # shortens the purpose's
+    undo: timedelta | None = None  # None: as the bank says, none for an emergency
+    pause: Bounds = field(default_factory=Bounds)  # before the bank's
 
     def purpose_of(self, step: Step) -> Purpose | None:
         """Why a step's messages are sent: its own, service for a survey, else the campaign's; None: that of `inherits`."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from notifier.domain.channel import Channel
+from notifier.domain.pause import Bounds
 from notifier.domain.purpose import Purpose
 from notifier.domain.text import Localized
 
@@ -66,3 +68,5 @@ class Bank:
     logo: str = ""  # a `data:` or https address, "" = the name in type
     accent: str = "#0b5d5e"  # colour of headings and buttons
     emergency_overrides_opt_out: bool = False
+    undo: timedelta = timedelta()  # after a release, before anything leaves; an emergency waits for none
+    pause: Bounds = field(default_factory=Bounds)

@@ -261,11 +261,44 @@ async def _let_out(tx: Tx, run: Run, found: ReleaseFacts, by: Person, break_glas
 
 async def start_released(tx: Tx, run: Run) -> None:
     """The run with its steps is the workers' from now on."""
+    version, now = await get_campaign(tx, run), await clock.now(tx)
     state = RunState.RUNNING if run.kind == "standing" else RunState.SCHEDULED
-    nominal_at = await clock.now(tx) if run.at_once else run.nominal_at
-    await runs.start_run(tx, run.id, state=state, nominal_at=nominal_at)
+    held_until = now + undo_window(run, version)
+    nominal_at = held_until if run.at_once else run.nominal_at
+    await runs.start_run(tx, run.id, state=state, nominal_at=nominal_at, held_until=held_until)
     await drop_steps(tx, run.id)
-    await write_steps(tx, await runs.get_run(tx, run.id), await get_campaign(tx, run))
+    await write_steps(tx, await runs.get_run(tx, run.id), version)
+
+
+def undo_window(run: Run, version: CampaignVersion) -> timedelta:
+    """How long a release of the run can be undone; for that long nothing of it is planned.
+
+    None for an emergency whose campaign does not ask for it, nor for single messages: a release sends none of them.
+    """
+    if run.kind == "standing":
+        return timedelta()
+    if version.campaign.undo is not None:
+        return version.campaign.undo
+    return timedelta() if run.purpose == Purpose.EMERGENCY else version.bank.undo
+
+
+async def undo_release(tx: Tx, run_id: int, by: Person) -> Run:
+    """Take a release back before anything left: the run waits for another one.
+
+    `Conflict` once its time is over, `Forbidden` for a role that only looks.
+    """
+    await lock_steps(tx, run_id)
+    run = await runs.get_run(tx, run_id, lock=True)
+    if by.user_id is not None and not by.may(ACTING):
+        raise Forbidden("your role does not undo a release")
+    is_held = run.held_until is not None and await clock.now(tx) < run.held_until
+    if run.state != RunState.SCHEDULED or not is_held:
+        raise Conflict(f"the release of run {run_id} cannot be undone any more: stop the run instead")
+    await releases.void_release(tx, run_id)
+    await drop_steps(tx, run_id)
+    await runs.set_run_state(tx, run_id, RunState.SUBMITTED)
+    await audit_run(tx, run, by, "run.undone")
+    return await runs.get_run(tx, run_id)
 
 
 async def review_break_glass(tx: Tx, run_id: int, by: Person, note: str) -> None:

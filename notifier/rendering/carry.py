@@ -20,6 +20,7 @@ _READERS = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
+_SENDING = {"undo", "pause"}  # of the bank: no words
 
 
 def to_json(template: Template, bank: Bank) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def to_json(template: Template, bank: Bank) -> dict[str, Any]:
                 [variable.path, _plain(variable.example), variable.optional] for variable in template.variables.values()
             ],
         },
-        "bank": _fields(bank),
+        "bank": {name: value for name, value in _fields(bank).items() if name not in _SENDING},
     }
 
 

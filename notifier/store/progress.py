@@ -30,7 +30,7 @@ async def find_open_work(tx: Tx) -> OpenWork:
         """
         SELECT
             (SELECT count(*) FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
-                WHERE s.state <> 'planned' AND s.plan_at <= notifier.now() AND r.state IN ('scheduled', 'running')
+                WHERE s.state <> 'planned' AND greatest(s.plan_at, r.held_until) <= notifier.now() AND r.state IN ('scheduled', 'running')
                     AND r.kind <> 'standing') AS steps,
             (SELECT count(*) FROM notifier.runs r WHERE r.state = 'running' AND EXISTS (
                 SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued'
@@ -68,7 +68,7 @@ async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
     moment: datetime | None = await tx.fetchval(
         f"""
         SELECT min(at) FROM (
-            SELECT min(s.plan_at) AS at FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+            SELECT min(greatest(s.plan_at, r.held_until)) AS at FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
                 WHERE s.state <> 'planned' AND r.state IN ('scheduled', 'running') AND r.kind <> 'standing'
             UNION ALL
             SELECT min(first.due_at) FROM notifier.runs r CROSS JOIN LATERAL (

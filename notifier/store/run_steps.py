@@ -85,8 +85,8 @@ async def list_due_steps(tx: Tx) -> list[DueStep]:
     rows = await tx.fetch(
         """
         SELECT s.run_id, s.step FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
-        WHERE s.state <> 'planned' AND s.plan_at <= notifier.now() AND r.state IN ('scheduled', 'running')
-            AND r.kind <> 'standing'
+        WHERE s.state <> 'planned' AND greatest(s.plan_at, r.held_until) <= notifier.now()
+            AND r.state IN ('scheduled', 'running') AND r.kind <> 'standing'
         ORDER BY s.lane, s.plan_at, s.run_id, s.position
         """
     )

@@ -39,6 +39,7 @@ class Run:
     authors: tuple[int, ...]  # users who made or changed it
     segment_id: int | None
     submitted_at: datetime | None
+    held_until: datetime | None  # until then its release can be undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class NewRun:
 
 _RUN = """id, team_id, campaign_id, campaign_key, kind, state, nominal_at, inputs, audience_list, pinned, purpose,
     launched_by, problem, frozen_at, recipients, created_at, ended_at, at_once, occurrence_at, drill, authors,
-    segment_id, submitted_at"""
+    segment_id, submitted_at, held_until"""
 
 
 async def add_run(tx: Tx, run: NewRun) -> RunId:
@@ -185,10 +186,14 @@ async def submit_run(tx: Tx, run: Run, authors: Sequence[int]) -> None:
         raise already_there(run.campaign_key, run.nominal_at) from None
 
 
-async def start_run(tx: Tx, run_id: int, *, state: str, nominal_at: datetime) -> None:
-    """A released run, from then on at the mercy of its time."""
+async def start_run(tx: Tx, run_id: int, *, state: str, nominal_at: datetime, held_until: datetime) -> None:
+    """A released run, from then on at the mercy of its time; nothing of it is planned before `held_until`."""
     await tx.execute(
-        "UPDATE notifier.runs SET state = $2, nominal_at = $3, problem = '' WHERE id = $1", run_id, state, nominal_at
+        "UPDATE notifier.runs SET state = $2, nominal_at = $3, held_until = $4, problem = '' WHERE id = $1",
+        run_id,
+        state,
+        nominal_at,
+        held_until,
     )
 
 
@@ -328,8 +333,8 @@ async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], acc
     """
     status = await tx.execute(
         f"""
-        INSERT INTO notifier.recipients (run_id, team_id, contact_id)
-        SELECT $1, $2, c.id FROM notifier.contacts c WHERE c.team_id = $2 AND ({where})
+        INSERT INTO notifier.recipients (run_id, id, team_id, contact_id)
+        SELECT $1, c.id, $2, c.id FROM notifier.contacts c WHERE c.team_id = $2 AND ({where})
             AND NOT (c.kind = 'customer' AND (SELECT r.drill FROM notifier.runs r WHERE r.id = $1))
         ORDER BY c.id
         """,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ import phonenumbers
 from notifier.domain.account import Account, SecretRef
 from notifier.domain.channel import Channel
 from notifier.domain.notation.node import LOCALE, NAME, Value, did_you_mean
-from notifier.domain.notation.values import EVERY_LOCALE
+from notifier.domain.notation.pause import read_pause, read_undo, write_pause
+from notifier.domain.notation.values import EVERY_LOCALE, write_duration
 from notifier.domain.template import Bank
 from notifier.domain.text import Localized
 
@@ -27,7 +29,17 @@ BANK_TEXTS = (
     "greeting_unnamed",
 )
 BANK_REQUIRED = (*BANK_TEXTS, "hotline", "website", "sender_email", "reply_to", "link_domains")
-BANK_OPTIONAL = ("default_locale", "locales", "zone", "region", "logo", "accent", "emergency_overrides_opt_out")
+BANK_OPTIONAL = (
+    "default_locale",
+    "locales",
+    "zone",
+    "region",
+    "logo",
+    "accent",
+    "emergency_overrides_opt_out",
+    "undo",
+    "pause",
+)
 ACCOUNT_REQUIRED = ("account", "title", "channel", "provider")
 ACCOUNT_OPTIONAL = ("sender", "order", "cost_per_part", "currency", "per_second", "settings", "secrets")
 
@@ -68,6 +80,8 @@ def read_bank(root: Value) -> Bank:
         logo=root.child("logo").text(pattern=LOGO, like="a data:image/… or https:// address"),
         accent=root.child("accent").text("#0b5d5e", pattern=ACCENT, like='a colour such as "#0b5d5e"'),
         emergency_overrides_opt_out=root.child("emergency_overrides_opt_out").flag(default=False),
+        undo=read_undo(root.child("undo")) or timedelta(),
+        pause=read_pause(root.child("pause")),
     )
 
 
@@ -213,7 +227,12 @@ def write_bank(bank: Bank) -> dict[str, object]:
     found |= {name: getattr(bank, name) for name in plain}
     found |= {"link_domains": list(bank.link_domains), "locales": list(bank.locales)}
     found["emergency_overrides_opt_out"] = bank.emergency_overrides_opt_out
-    return found | ({"logo": bank.logo} if bank.logo else {})
+    optional = {
+        "logo": bank.logo,
+        "undo": write_duration(bank.undo) if bank.undo else "",
+        "pause": write_pause(bank.pause),
+    }
+    return found | {name: value for name, value in optional.items() if value}
 
 
 def write_account(account: Account) -> dict[str, object]:

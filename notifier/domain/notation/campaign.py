@@ -7,6 +7,7 @@ from notifier.domain.campaign import Campaign, Condition, Input, InputAnchor, In
 from notifier.domain.channel import Channel
 from notifier.domain.notation.bank import read_zone, write_localized
 from notifier.domain.notation.node import KEY, NAME, Value, did_you_mean
+from notifier.domain.notation.pause import read_pause, read_undo, write_pause
 from notifier.domain.notation.recurrence import check_repeat
 from notifier.domain.notation.rules import parse_rule, write_rule
 from notifier.domain.notation.template import read_purpose
@@ -15,7 +16,7 @@ from notifier.domain.purpose import Purpose
 from notifier.domain.text import Localized
 
 REQUIRED = ("campaign", "title", "purpose", "steps")
-OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires")
+OPTIONAL = ("description", "topic", "inputs", "audience", "schedule", "expires", "undo", "pause")
 INPUT_REQUIRED = ("type", "label")
 INPUT_OPTIONAL = ("required", "localized", "max", "not_before", "choices", "default", "example", "suggestions")
 SCHEDULE = ("start", "at", "zone", "repeat")
@@ -61,6 +62,8 @@ def read_campaign(root: Value) -> Campaign:
         schedule=_read_schedule(root.child("schedule")),
         steps=tuple(_read_step(item) for item in steps.items(KEY)),
         expires=root.child("expires").span(),
+        undo=read_undo(root.child("undo")),
+        pause=read_pause(root.child("pause")),
     )
 
 
@@ -256,6 +259,8 @@ def write_campaign(campaign: Campaign) -> dict[str, object]:
         "audience": write_rule(campaign.audience),
         "schedule": _write_schedule(campaign.schedule),
         "expires": write_duration(campaign.expires) if campaign.expires else None,
+        "undo": write_duration(campaign.undo) if campaign.undo is not None else None,
+        "pause": write_pause(campaign.pause),
         "steps": {step.name: _write_step(step) for step in campaign.steps},
     }
     return _without_empty(found)

@@ -5,21 +5,27 @@ from datetime import datetime, time, timedelta
 
 EVERY_LOCALE = "und"  # BCP 47 "undetermined": one text for every locale
 
-_UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
 
 
 def parse_duration(given: object) -> timedelta | None:
     """`-14d` and its like; None for anything else."""
-    found = re.fullmatch(r"(-?[0-9]{1,5})([wdhm])", given) if isinstance(given, str) else None
+    found = re.fullmatch(r"(-?[0-9]{1,5})([wdhms])", given) if isinstance(given, str) else None
     return int(found[1]) * _UNITS[found[2]] if found else None
 
 
 def write_duration(given: timedelta) -> str:
-    """The shortest notation that means the same; whole minutes only."""
+    """The shortest notation that means the same; whole seconds only."""
     for unit, length in _UNITS.items():
         if given % length == timedelta():
             return f"{given // length}{unit}"
-    raise ValueError(f"{given} is not in whole minutes")
+    raise ValueError(f"{given} is not in whole seconds")
 
 
 def parse_percent(given: object) -> float | None:

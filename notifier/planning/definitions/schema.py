@@ -27,11 +27,16 @@ _LOCALIZED: Schema = {
         {"type": "object", "propertyNames": {"pattern": f"^{LOCALE.pattern}$"}, "additionalProperties": _TEXT},
     ]
 }
-_DURATION: Schema = {"type": "string", "pattern": "^-?[0-9]{1,5}[wdhm]$"}
+_DURATION: Schema = {"type": "string", "pattern": "^-?[0-9]{1,5}[wdhms]$"}
 _PERCENT: Schema = {"anyOf": [{"type": "string", "pattern": "^[0-9.]+ ?%$"}, {"type": "number", "maximum": 100}]}
 _TIME: Schema = {"type": "string", "pattern": "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"}
 _LOCAL: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?$"}
 _SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+_PAUSE: Schema = {
+    "type": "object",
+    "properties": {"bounces": _PERCENT, "complaints": _PERCENT, "after": {"type": "integer", "minimum": 1}},
+    "additionalProperties": False,
+}
 _RULE: Schema = {"$ref": "#/$defs/rule"}
 
 
@@ -107,6 +112,8 @@ def _bank() -> Schema:
             "locales": _list({"type": "string", "pattern": f"^{LOCALE.pattern}$"}),
             "accent": {"type": "string", "pattern": f"^{bank.ACCENT.pattern}$"},
             "emergency_overrides_opt_out": _FLAG,
+            "undo": _DURATION,
+            "pause": _PAUSE,
         },
     )
 
@@ -182,6 +189,8 @@ def _campaign() -> Schema:
             "audience": _RULE,
             "schedule": schedule,
             "expires": _DURATION,
+            "undo": _DURATION,
+            "pause": _PAUSE,
             "steps": {**_map(_KEY, _step()), "minProperties": 1},
         },
     )

@@ -34,6 +34,7 @@ class RunLine:
     authors: tuple[int, ...]
     submitted_at: datetime | None
     frozen_at: datetime | None
+    held_until: datetime | None
     counts: Mapping[str, int]
 
     @property
@@ -66,7 +67,7 @@ class StepLine:
 
 _LINE = """r.id, r.campaign_key, r.campaign_id, r.kind, r.state, r.nominal_at, r.purpose, r.launched_by, r.recipients,
     r.problem, r.created_at, r.ended_at, r.inputs, r.audience_list, r.at_once, r.occurrence_at, r.drill, r.authors,
-    r.submitted_at, r.frozen_at"""
+    r.submitted_at, r.frozen_at, r.held_until"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
