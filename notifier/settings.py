@@ -79,6 +79,18 @@ class Settings(BaseSettings):
     import_max_mb: int = Field(
         default=200, ge=1, le=2000, description="largest file of contacts the console and the API take, in MB"
     )
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="what Prometheus has to show as bearer token at `/metrics`, at least 32 characters; "
+        "empty means there is no `/metrics`",
+    )
+    leave_after_s: int = Field(
+        default=0,
+        ge=0,
+        le=120,
+        description="seconds a web server that was told to stop still answers while `/readyz` says no, for a load "
+        "balancer to notice",
+    )
     recurring: bool = Field(
         default=True, description="let scheduled campaigns make their runs; off on a standby installation"
     )
@@ -126,7 +138,7 @@ class Settings(BaseSettings):
             raise ValueError('wants JSON such as {"NAME": "whsec_…"}, each secret in base64') from None
         return sources
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "metrics_token")
     @classmethod
     def _be_long(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < SECRET_KEY_LENGTH:

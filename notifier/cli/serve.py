@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -137,8 +138,8 @@ async def _hints(settings: Settings) -> list[str]:
 def web(host: Host = None, port: Port = None, child: AsChild = False) -> None:
     """Run one web server: console, API, callbacks and the pages customers see.
 
-    Any number may run over the same PostgreSQL and Redis. `GET /healthz` says it lives, `GET /readyz` that its
-    servers answer.
+    Any number may run over the same PostgreSQL and Redis. `GET /healthz` says it lives, `GET /readyz` that it may
+    get requests, `GET /metrics` how it goes (with NOTIFIER_METRICS_TOKEN).
     """
     _begin(child)
     settings = read_service_settings(web_host=host, web_port=port)
@@ -152,9 +153,21 @@ async def _web(settings: Settings) -> bool:
 
     from notifier.web.app import open_app
 
+    class Server(uvicorn.Server):
+        """Says that it leaves before it stops to listen; told a second time, it goes at once."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            is_first, app.state.is_leaving = not app.state.is_leaving, True
+            if is_first and settings.leave_after_s:
+                loop.call_soon_threadsafe(loop.call_later, settings.leave_after_s, super().handle_exit, sig, frame)
+            else:
+                super().handle_exit(sig, frame)
+
+    loop = asyncio.get_running_loop()
     async with open_services(settings) as ready:
+        app = open_app(ready)
         config = uvicorn.Config(
-            open_app(ready),
+            app,
             host=ready.web_host,
             port=ready.web_port,
             log_config=None,
@@ -165,8 +178,8 @@ async def _web(settings: Settings) -> bool:
             forwarded_allow_ips=ready.proxy_ips or None,
             timeout_graceful_shutdown=5,  # pages that listen for progress never end by themselves
         )
-        server = uvicorn.Server(config)
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        server = Server(config)
+        loop.remove_signal_handler(signal.SIGTERM)
         for sign in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises a signal again for whoever had it before; a stop that was asked for is no failure.
             signal.signal(sign, lambda *_: None)

@@ -14,7 +14,7 @@ from notifier.store.database import Tx
 from notifier.store.definitions import list_latest
 from notifier.store.views.audit import has_act
 from notifier.store.views.runs import list_runs
-from notifier.store.views.schema import is_migrated
+from notifier.store.views.schema import has_tables
 
 HARMLESS = frozenset({"sandbox", "manual"})
 PREPARED = "demo.prepared"
@@ -48,7 +48,7 @@ def refuse_sending_accounts(definitions: Definitions) -> None:
 
 async def refuse_foreign_data(tx: Tx) -> None:
     """`ServiceError` where the database is in use: no demo began it, or it has accounts that send since."""
-    if not await is_migrated(tx):
+    if not await has_tables(tx):
         return
     accounts = [account_from_spec(one.spec) for one in await list_latest(tx, TEAM, "account")]
     if sending := [f"{one.key} ({one.provider})" for one in accounts if one.provider not in HARMLESS]:

@@ -149,6 +149,14 @@ async def mark_applied(tx: Tx, callbacks: Sequence[StoredCallback]) -> None:
         [callback.day for callback in callbacks],
         [callback.id for callback in callbacks],
     )
+    # Last: whoever else applies callbacks waits for this row until we commit.
+    await tx.execute(
+        """
+        INSERT INTO notifier.counters AS c VALUES ('callbacks_applied', $1)
+        ON CONFLICT ON CONSTRAINT counters_pk DO UPDATE SET value = c.value + excluded.value
+        """,
+        len(callbacks),
+    )
 
 
 async def postpone(tx: Tx, postponed: Sequence[Postponed]) -> None:

@@ -29,22 +29,29 @@ async def read_tallies(tx: Tx, run_id: int) -> list[Tally]:
     return [Tally(**dict(row)) for row in rows]
 
 
-async def fold_tallies(tx: Tx, *, least_rows: int = 200) -> int:
-    """Fold the deltas of runs that have many into one row each; returns the runs folded."""
-    runs = [
-        row["run_id"]
-        for row in await tx.fetch(
-            "SELECT run_id FROM notifier.tallies GROUP BY run_id HAVING count(*) > $1 ORDER BY run_id", least_rows
-        )
-    ]
-    for run_id in runs:
-        await tx.execute(
-            """
-            WITH gone AS (DELETE FROM notifier.tallies WHERE run_id = $1 RETURNING step, channel, state, reason, delta)
-            INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
-            SELECT $1, step, channel, state, reason, sum(delta) FROM gone
-            GROUP BY step, channel, state, reason HAVING sum(delta) <> 0
-            """,
-            run_id,
-        )
-    return len(runs)
+async def fold_tallies(tx: Tx) -> int:
+    """Make one row of each count that has new deltas, and add these to `passages`; returns the rows left.
+
+    One folder at a time: another leaves it for the next time.
+    """
+    if not await tx.fetchval("SELECT pg_try_advisory_xact_lock(7320500)"):
+        return 0
+    status: str = await tx.execute(
+        """
+        WITH gone AS (
+            DELETE FROM notifier.tallies AS t
+            WHERE t.run_id IN (SELECT DISTINCT n.run_id FROM notifier.tallies AS n WHERE NOT n.folded)
+            RETURNING t.run_id, t.step, t.channel, t.state, t.reason, t.delta, t.folded),
+        passed AS (
+            INSERT INTO notifier.passages AS p (lane, channel, state, entered, departed)
+            SELECT coalesce(s.lane, 0), g.channel, g.state, sum(greatest(g.delta, 0)), sum(greatest(-g.delta, 0))
+            FROM gone g LEFT JOIN notifier.run_steps s ON s.run_id = g.run_id AND s.step = g.step
+            WHERE NOT g.folded GROUP BY 1, 2, 3
+            ON CONFLICT ON CONSTRAINT passages_pk DO UPDATE
+                SET entered = p.entered + excluded.entered, departed = p.departed + excluded.departed)
+        INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta, folded)
+        SELECT run_id, step, channel, state, reason, sum(delta), true FROM gone
+        GROUP BY run_id, step, channel, state, reason HAVING sum(delta) <> 0
+        """
+    )
+    return int(status.rpartition(" ")[2])

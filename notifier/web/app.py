@@ -3,20 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from asyncpg import PostgresError
-from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composer
 from notifier.delivery.materials import Library
-from notifier.domain.errors import NotFound, ServiceError
 from notifier.domain.keys import derive_keys
 from notifier.planning.emergency.desk import EmergencyDesk
 from notifier.settings import Settings
-from notifier.store import clock
 from notifier.store.attempts import Attempts
-from notifier.store.database import TRANSIENT, Database, open_database
+from notifier.store.database import Database, open_database
 from notifier.store.queue import Bell, open_bell
 from notifier.web.api.routes import router as api
 from notifier.web.catalogue import Catalogue
@@ -25,7 +21,8 @@ from notifier.web.console.streams import Streams
 from notifier.web.errors import LastResort, add_error_handlers
 from notifier.web.hooks import router as hooks
 from notifier.web.public.router import router as public
-from notifier.web.security import BodyCap, SecurityHeaders, serve_asset
+from notifier.web.security import BodyCap, SecurityHeaders
+from notifier.web.service import router as service
 from notifier.web.uploads import FORM_BYTES
 
 _API_WORDS = """Send a campaign, or one message of it, and read what became of each message and what people answered.
@@ -79,7 +76,7 @@ def _bare_app(settings: Settings) -> FastAPI:
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders, is_https=settings.public_url.startswith("https://"))
     add_error_handlers(app)
-    _add_service_routes(app)
+    app.include_router(service)
     app.include_router(api)
     app.include_router(public, include_in_schema=False)
     app.include_router(hooks, include_in_schema=False)
@@ -89,6 +86,7 @@ def _bare_app(settings: Settings) -> FastAPI:
 
 def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Bell) -> None:
     app.state.settings = settings
+    app.state.is_leaving = False
     app.state.database = database
     app.state.bell = bell
     app.state.keys = derive_keys(settings.secret)
@@ -99,35 +97,3 @@ def _put_services(app: FastAPI, settings: Settings, database: Database, bell: Be
     app.state.emergency = EmergencyDesk()
     app.state.library = Library(database)
     app.state.composer = Composer(settings.public_url, app.state.keys.links)
-
-
-def _add_service_routes(app: FastAPI) -> None:
-    @app.get("/healthz", include_in_schema=False)
-    async def say_alive() -> Response:
-        return PlainTextResponse("ok")
-
-    @app.get("/readyz", include_in_schema=False)
-    async def say_ready(request: Request) -> Response:
-        state = {
-            "database": await _database_answers(request.app.state.database),
-            "redis": await request.app.state.attempts.is_reachable(),
-        }
-        return JSONResponse(
-            {name: "ok" if is_up else "down" for name, is_up in state.items()}, 200 if all(state.values()) else 503
-        )
-
-    @app.get("/assets/{path:path}", include_in_schema=False)
-    async def get_asset(path: str, v: str = "") -> Response:
-        found = serve_asset(path, v)
-        if found is None:
-            raise NotFound("there is no such file")
-        return found
-
-
-async def _database_answers(database: Database) -> bool:
-    try:
-        async with database.transaction() as tx:
-            await clock.now(tx)
-    except (*TRANSIENT, PostgresError, ServiceError):  # type: ignore[misc]  # asyncpg has no types
-        return False
-    return True

@@ -281,7 +281,7 @@ async def _operate(database: Database, operation: str, number: int, open_batches
             await _deliver_some(database, number)
         case "fold":
             async with database.transaction() as tx:
-                await fold_tallies(tx, least_rows=number)
+                await fold_tallies(tx)
         case "end":
             await end_finished_runs(database)
         case _:

@@ -17,7 +17,7 @@ async def _read(database: Database) -> list[Tally]:
 
 async def _fold(database: Database) -> int:
     async with database.transaction() as tx:
-        return await fold_tallies(tx, least_rows=1)
+        return await fold_tallies(tx)
 
 
 async def test_folding_leaves_one_row_a_state_and_the_same_counts(database: Database) -> None:
@@ -45,7 +45,13 @@ async def test_two_folders_and_writers_at_once_lose_nothing(database: Database) 
     assert [tally.count for tally in await _read(database)] == [40]
 
 
-async def test_few_rows_are_left_alone(database: Database) -> None:
-    await execute(database, ADD, RUN, "queued", 1)
-    async with database.transaction() as tx:
-        assert await fold_tallies(tx) == 0
+async def test_a_passage_is_counted_once_however_often_the_fold_runs(database: Database) -> None:
+    await execute(database, ADD, RUN, "queued", 5)
+    await _fold(database)
+    await execute(database, ADD, RUN, "queued", -2)
+    await execute(database, ADD, RUN, "sending", 2)
+    for _ in range(3):
+        await _fold(database)
+    found = await fetch(database, "SELECT state, entered, departed FROM notifier.passages ORDER BY state")
+    assert found == [("queued", 5, 2), ("sending", 2, 0)]
+    assert await _fold(database) == 0

@@ -9,7 +9,7 @@ from notifier.domain.errors import Conflict, InputError
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.attempts import Attempts
-from notifier.store.database import Database, open_database
+from notifier.store.database import Database
 from notifier.store.queue import open_redis
 from notifier.web.access.keys import create_api_key, find_key
 from notifier.web.access.passwords import create_user, verify_password
@@ -160,17 +160,6 @@ async def test_asset_is_kept_for_a_year_only_under_its_own_hash(database: Databa
         assert (await client.get("/assets/%2e%2e/app.py")).status_code == 404
 
 
-async def test_health_says_the_process_lives_and_readiness_that_its_servers_answer(
-    database: Database, settings: Settings
-) -> None:
-    async with running_app(settings, database) as app, browser(app) as client:
-        assert (await client.get("/healthz")).text == "ok"
-        assert (await client.get("/readyz")).json() == {"database": "ok", "redis": "ok"}
-        app.state.attempts = Attempts(open_redis("redis://127.0.0.1:1"))
-        answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()["redis"]) == (503, "down")
-
-
 @pytest.mark.parametrize(
     ("field", "login", "password", "role"),
     [("login", "a b", PASSWORD, "author"), ("password", "lin", "short", "author"), ("role", "lin", PASSWORD, "king")],
@@ -215,14 +204,6 @@ async def test_key_wants_known_scopes(database: Database) -> None:
     async with database.transaction() as tx:
         with pytest.raises(InputError):
             await create_api_key(tx, name="a", scopes=["everything"], by="test")
-
-
-async def test_readiness_is_down_on_any_error_of_the_database(database: Database, settings: Settings) -> None:
-    async with running_app(settings, database) as app, browser(app) as client:
-        async with open_database(settings.database_url, max_connections=1) as closed:
-            app.state.database = closed
-        answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()["database"]) == (503, "down")
 
 
 async def test_unexpected_error_is_logged_without_its_text(database: Database, settings: Settings) -> None:

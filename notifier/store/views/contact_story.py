@@ -111,7 +111,7 @@ FROM recent
 """
 _KNOWN = """
 SELECT r.id AS run_id, k.id FROM unnest($1::bigint[]) AS r (id) CROSS JOIN LATERAL (
-    SELECT id FROM notifier.recipients WHERE run_id = r.id AND contact_id = $2 OFFSET 0) AS k
+    SELECT id FROM notifier.recipients WHERE run_id = r.id AND id = $2 OFFSET 0) AS k
 ORDER BY r.id DESC LIMIT $3
 """
 _SENT = """
