@@ -1,6 +1,7 @@
 """The three ways a message can travel, and what each carries."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -55,10 +56,22 @@ class Outgoing:
     envelope_from: str = ""
     callback_url: str = ""  # where the provider reports, "" where it does not
     validity_s: int = 0  # seconds until the message expires, 0 = unbounded
+    urgent: bool = False  # goes before what waits for a connection
 
     def with_mime(self, mime: bytes) -> "Outgoing":
         """The same message with its bytes for the wire."""
         return replace(self, mime=mime)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """A message in doubt, as its provider may know it."""
+
+    public_id: str
+    to: str = field(repr=False)  # the address; the account key for a post
+    text: str = field(repr=False)
+    handed_at: datetime  # the earliest it can have arrived there
+    known_refs: frozenset[str] = frozenset()  # the provider's ids of our other messages to the same recipient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

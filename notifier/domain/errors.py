@@ -109,11 +109,22 @@ class SendError(NotifierError):
 
 
 class TryAgain(SendError):
-    """A definite refusal for now; send again after `after_s` seconds."""
+    """A definite refusal for now; send again after `after_s` seconds.
 
-    def __init__(self, reason: str, *, after_s: float = 60, code: str = "", fault: Fault = Fault.PROVIDER) -> None:
+    `retry_after_s`: the provider itself said how long the whole account is to stay away (Retry-After), 0 = it did not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        after_s: float = 60,
+        code: str = "",
+        fault: Fault = Fault.PROVIDER,
+        retry_after_s: float = 0,
+    ) -> None:
         super().__init__(reason, code=code, fault=fault)
-        self.after_s = after_s
+        self.after_s, self.retry_after_s = after_s, retry_after_s
 
 
 class NeverAgain(SendError):

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     TO_POST = "to-post"  # a post by hand became somebody's task
     POSTED = "posted"  # a person marked a manual post as posted
     TAKEN_BACK = "taken-back"  # a person said that it is not posted after all
+    LOOKED_UP = "looked-up"  # in doubt, its provider was asked and does not have it
 
 
 STATE_AFTER: dict[EventKind, State] = {
@@ -56,3 +57,4 @@ class ProviderEvent:
     at: datetime | None = None  # the provider's time, None where it gives none
     code: str = ""
     reason: str = field(default="", repr=False)
+    url: str = ""  # the public address of a post, where a look-up found one

@@ -4,13 +4,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from email.message import Message
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from notifier.domain.account import Account
-from notifier.domain.channel import Acceptance, Channel, EmailContent, Outgoing
+from notifier.domain.channel import Acceptance, Channel, EmailContent, Outgoing, Sought
 from notifier.domain.errors import InputError
 from notifier.domain.event import ProviderEvent
 
@@ -24,7 +24,7 @@ class Capabilities:
     channels: frozenset[Channel]
     reports_delivery: bool = False  # False: accepted is the last thing we hear
     idempotent: bool = False  # sending the same public id twice within the hour is harmless
-    in_doubt_read_back: bool = False  # it can be asked afterwards whether it took a message
+    looks_up: bool = False  # it can be asked afterwards whether it took a message: `LooksUp`
     takes_mime: bool = False  # it wants an e-mail as the bytes for the wire
     slots: int = 0  # messages an opened account carries at once; 0 = as many as a worker likes
     by_hand: bool = False  # taken means "a task exists"; it is sent when a person says so
@@ -81,6 +81,18 @@ class Provider(Protocol):
 
     def read_callback(self, request: CallbackRequest) -> tuple[ProviderEvent, ...]:
         """What a verified callback says; pure; `InputError` if malformed, empty if it means nothing to us."""
+        ...
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """A provider that can be asked afterwards what became of a message."""
+
+    async def look_up(self, sought: Sought) -> ProviderEvent | None:
+        """What it knows of the message; None where it certainly does not have it.
+
+        A `SendError` means that it cannot say, now or at all. Changes nothing there; bounded in requests.
+        """
         ...
 
 

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import httpx
 import orjson
 from pydantic import Field
 
 from notifier.domain.account import Account
-from notifier.domain.channel import Acceptance, Channel, Outgoing
+from notifier.domain.channel import Acceptance, Channel, Outgoing, Sought
 from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain
+from notifier.domain.event import EventKind, ProviderEvent
 from notifier.providers.base import (
     Capabilities,
     Dependencies,
@@ -24,10 +26,12 @@ from notifier.providers.base import (
 )
 from notifier.providers.web_client import SAFE_ADDRESS, Answer, ask, open_client
 
-_CAPABILITIES = Capabilities(channels=frozenset({Channel.SOCIAL}), idempotent=True)
+_CAPABILITIES = Capabilities(channels=frozenset({Channel.SOCIAL}), idempotent=True, looks_up=True)
 _URL_CHARS = 23  # what every link counts on Mastodon, however long it is
 _ACCOUNT_TROUBLE_S = 900
 _RATE_LIMIT_S = 300
+_LOOK_BACK = 20  # posts: one page of them fits into a bounded answer
+_CLOCKS_APART = timedelta(minutes=5)  # theirs and the ledger's
 
 
 class MastodonSettings(Settings):
@@ -65,9 +69,35 @@ class Mastodon(WithoutCallbacks):
         answer = await ask(self._client, self._request(outgoing.public_id, text), self._settings.timeout_s)
         return _read_answer(answer)
 
+    async def look_up(self, sought: Sought) -> ProviderEvent | None:
+        """Among the account's newest posts, the one with exactly this source text."""
+        who = _read_object(await self._get("accounts/verify_credentials"))
+        listed = _read_list(
+            await self._get(f"accounts/{quote(str(who.get('id')), safe='')}/statuses?limit={_LOOK_BACK}")
+        )
+        since = sought.handed_at - _CLOCKS_APART
+        fresh = [post for post in listed if _created_at(post) >= since]
+        for post in fresh:
+            if str(post.get("id")) not in sought.known_refs and not post.get("reblog"):
+                source = _read_object(await self._get(f"statuses/{quote(str(post.get('id')), safe='')}/source"))
+                if str(source.get("text")).strip() == sought.text.strip():
+                    return _found(post, sought)
+        if len(fresh) == _LOOK_BACK:
+            raise OutcomeUnknown("the account posted too much since", code="look-up")
+        return None
+
     async def aclose(self) -> None:
         async with asyncio.timeout(5):
             await self._client.aclose()
+
+    async def _get(self, what: str) -> Answer:
+        address = f"{self._settings.instance.rstrip('/')}/api/v1/{what}"
+        request = self._client.build_request("GET", address, headers={"Authorization": f"Bearer {self._token}"})
+        answer = await ask(self._client, request, self._settings.timeout_s)
+        if answer.status != 200:
+            reason = safe_reason(f"the server lets nobody read the posts: {_error_text(answer)}")
+            raise OutcomeUnknown(reason, code=str(answer.status))
+        return answer
 
     def _request(self, public_id: str, text: str) -> httpx.Request:
         status = {"status": text, "visibility": self._settings.visibility}
@@ -90,7 +120,8 @@ def count_chars(text: str) -> int:
 
 def _read_answer(answer: Answer) -> Acceptance:
     if answer.status == 429:
-        raise TryAgain("the server limits how fast we post", after_s=_wait_s(answer), code="429")
+        wait_s = _wait_s(answer)
+        raise TryAgain("the server limits how fast we post", after_s=wait_s, code="429", retry_after_s=wait_s)
     if answer.status in (401, 403, 404) or 300 <= answer.status < 400:
         reason = safe_reason(f"the server does not accept our account: {_error_text(answer)}")
         raise TryAgain(reason, after_s=_ACCOUNT_TROUBLE_S, code=str(answer.status), fault=Fault.SENDER)
@@ -108,6 +139,43 @@ def _acceptance(answer: Answer) -> Acceptance:
         raise OutcomeUnknown("the server's answer names no post", code="garbage")
     web = isinstance(url, str) and url.startswith("https://")
     return Acceptance(provider_ref=ref, detail="posted", url=str(url) if web else "")
+
+
+def _read_object(answer: Answer) -> dict[str, object]:
+    found = answer.json_object()
+    if found.get("id") is None:
+        raise OutcomeUnknown("the server's answer has no id", code="garbage")
+    return found
+
+
+def _read_list(answer: Answer) -> list[dict[str, object]]:
+    try:
+        found = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise OutcomeUnknown("the server's answer lists no posts", code="garbage")
+    return found
+
+
+def _created_at(post: dict[str, object]) -> datetime:
+    try:
+        return datetime.fromisoformat(str(post.get("created_at"))).astimezone(UTC)
+    except ValueError as error:
+        raise OutcomeUnknown("the server's posts have no date", code="garbage") from error
+
+
+def _found(post: dict[str, object], sought: Sought) -> ProviderEvent:
+    ref, url = str(post.get("id")), str(post.get("url") or "")
+    return ProviderEvent(
+        public_id=sought.public_id,
+        provider_ref=ref,
+        event_key=f"looked-up:{ref}",
+        kind=EventKind.ACCEPTED,
+        at=_created_at(post),
+        reason="found by asking the provider",
+        url=url if url.startswith("https://") else "",
+    )
 
 
 def _wait_s(answer: Answer) -> float:
@@ -140,5 +208,7 @@ MASTODON = ProviderKind(
     settings=MastodonSettings,
     capabilities=_CAPABILITIES,
     opener=_open,
-    required_secrets={"access_token": "the access token of an application with write:statuses"},
+    required_secrets={
+        "access_token": "the access token of an application with write:statuses, and with read to find a post again"
+    },
 )

@@ -70,8 +70,12 @@ def test_only_a_claim_puts_a_message_on_the_wire() -> None:
     assert [current for current, to in MOVES if to is State.SENDING] == [State.QUEUED]
 
 
-def test_what_left_never_returns_to_the_queue_unless_it_was_refused_or_in_doubt() -> None:
-    assert {current for current, to in MOVES if to is State.QUEUED} == {State.SENDING, State.UNCERTAIN}
+def test_what_left_never_returns_to_the_queue_unless_it_was_refused_in_doubt_or_set_aside() -> None:
+    assert {current for current, to in MOVES if to is State.QUEUED} == {
+        State.SENDING,
+        State.UNCERTAIN,
+        State.FAILED,
+    }
 
 
 def test_states_a_provider_took_are_closed() -> None:

@@ -1,10 +1,12 @@
-"""An HTTP server that speaks the part of Twilio's API that sends messages."""
+"""An HTTP server that speaks the part of Twilio's API that sends and lists messages."""
 
 import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.peers.http_peer import HttpPeer, Seen, Told, http_peer
 
@@ -24,18 +26,24 @@ def twilio_error(status: int, code: int, message: str = "no") -> Told:
     return Told(status, json.dumps(body).encode())
 
 
+class Taken(list[dict[str, object]]):
+    """The messages it took, the oldest first."""
+
+
 @asynccontextmanager
-async def twilio_peer() -> AsyncIterator[HttpPeer]:
-    """Takes messages for `ACCOUNT_SID` with `AUTH_TOKEN`."""
-    numbers = count(1)
-    async with http_peer(HttpPeer(serve=lambda seen: _serve(seen, numbers))) as peer:
+async def twilio_peer(taken: Taken | None = None) -> AsyncIterator[HttpPeer]:
+    """Takes and lists messages for `ACCOUNT_SID` with `AUTH_TOKEN`."""
+    kept = Taken() if taken is None else taken
+    async with http_peer(HttpPeer(serve=lambda seen: _serve(seen, kept))) as peer:
         yield peer
 
 
-def _serve(seen: Seen, numbers: "count[int]") -> Told:
+def _serve(seen: Seen, taken: Taken) -> Told:
     basic = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
     if seen.headers.get("authorization") != f"Basic {basic}":
         return twilio_error(401, 20003, "Authenticate")
+    if seen.method == "GET" and seen.path.partition("?")[0] == PATH:
+        return _list(seen, taken)
     if (seen.method, seen.path) != ("POST", PATH):
         return twilio_error(404, 20404, "not found")
     form = seen.form()
@@ -43,7 +51,18 @@ def _serve(seen: Seen, numbers: "count[int]") -> Told:
         return twilio_error(400, 21602, "Message body is required.")
     if not form.get("From") and not form.get("MessagingServiceSid"):
         return twilio_error(400, 21603, "A 'From' phone number is required.")
-    return Told(201, json.dumps(_message(form, next(numbers))).encode())
+    taken.append(_message(form, len(taken) + 1))
+    return Told(201, json.dumps(taken[-1]).encode())
+
+
+def _list(seen: Seen, taken: Taken) -> Told:
+    """One page of the messages to a number, the newest first."""
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(seen.path).query).items()}
+    size, number = int(asked.get("PageSize", 50)), int(asked.get("Page", 0))
+    found = [one for one in reversed(taken) if one["to"] == asked.get("To", one["to"])]
+    shown = found[number * size : (number + 1) * size]
+    following = f"{PATH}?{urlencode({**asked, 'Page': number + 1})}" if len(found) > (number + 1) * size else None
+    return Told(200, json.dumps({"messages": shown, "page": number, "next_page_uri": following}).encode())
 
 
 def _message(form: dict[str, str], number: int) -> dict[str, object]:
@@ -61,7 +80,7 @@ def _message(form: dict[str, str], number: int) -> dict[str, object]:
         "num_media": "0",
         "error_code": None,
         "error_message": None,
-        "date_created": "Mon, 02 Feb 2026 01:00:00 +0000",
+        "date_created": format_datetime(datetime.now(UTC)),
         "date_updated": "Mon, 02 Feb 2026 01:00:00 +0000",
         "date_sent": None,
         "price": None,

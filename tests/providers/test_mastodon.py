@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from notifier.domain.channel import Sought
 from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain
-from notifier.providers.base import Provider
+from notifier.providers.base import LooksUp, Provider
 from notifier.providers.mastodon import count_chars
 from notifier.providers.registry import open_provider
 from tests.peers.http_peer import HttpPeer, Told
@@ -114,3 +116,35 @@ async def test_an_address_that_is_no_web_page_is_not_shown() -> None:
     async with mastodon() as (peer, provider):
         peer.answers.append(Told(200, b'{"id": "7", "url": "javascript:alert(1)"}'))
         assert (await provider.send(builders.post())).url == ""
+
+
+def sought(text: str = "Our branches are open.", **more: object) -> Sought:
+    known = frozenset({str(more["known"])} if "known" in more else ())
+    handed_at = datetime.now(UTC) - timedelta(minutes=2)
+    return Sought(public_id="m.1.3.tag", to="wall", text=text, handed_at=handed_at, known_refs=known)
+
+
+def looking(provider: Provider) -> LooksUp:
+    assert isinstance(provider, LooksUp)
+    return provider
+
+
+async def test_a_post_whose_answer_was_lost_is_read_back() -> None:
+    async with mastodon() as (_, provider):
+        other = await provider.send(builders.post("m.1.1.tag", text="Something else"))
+        taken = await provider.send(builders.post())
+        found = await looking(provider).look_up(sought())
+        assert found is not None
+        assert (found.provider_ref, found.url) == (taken.provider_ref, taken.url)
+        assert await looking(provider).look_up(sought(known=taken.provider_ref)) is None
+        assert await looking(provider).look_up(sought(text="Never posted", known=other.provider_ref)) is None
+
+
+@pytest.mark.parametrize(
+    "told", [Told(403, b'{"error": "outside the authorized scopes"}'), Told(body=b"[]"), Told(how="drop")]
+)
+async def test_a_token_that_may_not_read_cannot_say(told: Told) -> None:
+    async with mastodon() as (peer, provider):
+        peer.answers.append(told)
+        with pytest.raises(OutcomeUnknown):
+            await looking(provider).look_up(sought())

@@ -6,13 +6,15 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from notifier.domain.errors import Fault, InputError, NeverAgain, OutcomeUnknown, TryAgain
+from notifier.domain.channel import Sought
+from notifier.domain.errors import Fault, InputError, NeverAgain, OutcomeUnknown, SendError, TryAgain
 from notifier.domain.event import EventKind, ProviderEvent
-from notifier.providers.base import CallbackRequest, Provider
+from notifier.providers.base import CallbackRequest, LooksUp, Provider
 from notifier.providers.registry import open_provider
 from notifier.providers.twilio.codes import CODES
 from tests.peers.http_peer import HttpPeer, Told
@@ -302,3 +304,73 @@ def test_every_code_has_a_meaning_fit_to_show() -> None:
     assert all(code.isdigit() and meaning.text for code, meaning in CODES.items())
     recipients = {code for code, meaning in CODES.items() if meaning.fault is Fault.RECIPIENT}
     assert all(CODES[code].retry_s == 0 for code in recipients)
+
+
+def sought(text: str = "Hello Ann", **more: object) -> Sought:
+    ago = timedelta(minutes=int(str(more.get("minutes", 2))))
+    known = frozenset({str(more["known"])} if "known" in more else ())
+    return Sought(
+        public_id="m.1.2.tag", to="+12125550123", text=text, handed_at=datetime.now(UTC) - ago, known_refs=known
+    )
+
+
+def looking(provider: Provider) -> LooksUp:
+    assert isinstance(provider, LooksUp)
+    return provider
+
+
+async def test_a_message_whose_answer_was_lost_is_found_by_its_text() -> None:
+    async with twilio() as (peer, provider):
+        taken = await provider.send(builders.sms())
+        found = await looking(provider).look_up(sought())
+    assert found is not None
+    assert (found.provider_ref, found.kind, found.public_id) == (taken.provider_ref, EventKind.ACCEPTED, "m.1.2.tag")
+    assert peer.requests[-1].method == "GET"
+
+
+async def test_what_twilio_does_not_list_it_does_not_have() -> None:
+    async with twilio() as (_, provider):
+        await provider.send(builders.sms(to="+12125550124"))
+        assert await looking(provider).look_up(sought()) is None
+
+
+async def test_another_message_of_ours_is_not_taken_for_it() -> None:
+    async with twilio() as (_, provider):
+        other = await provider.send(builders.sms())
+        assert await looking(provider).look_up(sought(known=other.provider_ref)) is None
+
+
+async def test_older_messages_say_nothing() -> None:
+    async with twilio() as (_, provider):
+        await provider.send(builders.sms())
+        assert await looking(provider).look_up(sought(minutes=-30)) is None
+
+
+@pytest.mark.parametrize("count", [1, 101])
+async def test_where_it_could_be_ours_or_not_the_look_up_cannot_say(count: int) -> None:
+    async with twilio() as (peer, provider):
+        for number in range(count):
+            await provider.send(builders.sms(text=f"Another system's {number}"))
+        with pytest.raises(OutcomeUnknown):
+            await looking(provider).look_up(sought())
+    assert len([seen for seen in peer.requests if seen.method == "GET"]) <= 5
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Told(body=b"{}"),
+        Told(body=b'{"messages": [1]}'),
+        Told(body=b'{"messages": [{"sid": "SM1", "date_created": "soon"}]}'),
+        Told(body=b'{"messages": [], "next_page_uri": "https://elsewhere.example/"}'),
+        Told(status=503),
+        Told(how="drop"),
+        twilio_error(429, 20429),
+        twilio_error(401, 20003),
+    ],
+)
+async def test_a_look_up_that_fails_says_so(told: Told) -> None:
+    async with twilio() as (peer, provider):
+        peer.answers.append(told)
+        with pytest.raises(SendError):
+            await looking(provider).look_up(sought())

@@ -43,7 +43,8 @@ class BoundedHttpClient(AsyncHttpClient):  # type: ignore[misc]
             data={name: _form_value(value) for name, value in (data or {}).items()},
             headers={**(headers or {}), **_authorization(auth)},
         )
-        return _checked(await ask(self._client, request, self._timeout_s))
+        answer = await ask(self._client, request, self._timeout_s)
+        return _checked_list(answer) if method == "GET" else _checked(answer)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -61,12 +62,8 @@ def _form_value(value: object) -> str:
 
 def _checked(answer: Answer) -> Response:
     """An answer the SDK's parser, which trusts what it is given, can take: an error, or an object with a `sid`."""
-    if answer.status == 429:
-        raise TryAgain("too many requests at once", after_s=_wait_s(answer), code="20429")
-    if answer.status >= 500 or answer.status in (408, 409):
-        raise OutcomeUnknown(f"Twilio answered {answer.status}", code=str(answer.status))
-    if answer.status >= 300:
-        return Response(answer.status, answer.body.decode(errors="replace"), answer.headers)
+    if (error := _refused(answer)) is not None:
+        return error
     found = answer.json_object()
     if not isinstance(found.get("sid"), str) or not found["sid"]:
         raise OutcomeUnknown("Twilio's answer names no message", code="garbage")
@@ -75,6 +72,36 @@ def _checked(answer: Answer) -> Response:
     return Response(answer.status, orjson.dumps(safe).decode(), answer.headers)
 
 
+def _checked_list(answer: Answer) -> Response:
+    """A page of messages as the SDK's parser can take it."""
+    if (error := _refused(answer)) is not None:
+        return error
+    found = answer.json_object()
+    listed, following = found.get("messages"), found.get("next_page_uri")
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise OutcomeUnknown("Twilio's answer lists no messages", code="garbage")
+    if following is not None and not (isinstance(following, str) and following.startswith("/")):
+        raise OutcomeUnknown("Twilio's answer leads elsewhere", code="garbage")
+    safe = {"messages": [_safe_message(one) for one in listed], "next_page_uri": following}
+    return Response(answer.status, orjson.dumps(safe).decode(), answer.headers)
+
+
+def _safe_message(found: dict[str, object]) -> dict[str, object]:
+    texts = {name: str(found.get(name) or "") for name in ("sid", "body", "status", "direction", "date_created")}
+    return {**texts, "error_code": str(found.get("error_code") or "0")}
+
+
+def _refused(answer: Answer) -> Response | None:
+    if answer.status == 429:
+        wait_s = _wait_s(answer)
+        raise TryAgain("too many requests at once", after_s=wait_s or _RATE_LIMIT_S, code="20429", retry_after_s=wait_s)
+    if answer.status >= 500 or answer.status in (408, 409):
+        raise OutcomeUnknown(f"Twilio answered {answer.status}", code=str(answer.status))
+    if answer.status >= 300:
+        return Response(answer.status, answer.body.decode(errors="replace"), answer.headers)
+    return None
+
+
 def _wait_s(answer: Answer) -> float:
     given = answer.headers.get("retry-after", "")
-    return min(max(int(given), 1), 3600) if given.isascii() and given.isdigit() and len(given) < 6 else _RATE_LIMIT_S
+    return min(max(int(given), 1), 3600) if given.isascii() and given.isdigit() and len(given) < 6 else 0

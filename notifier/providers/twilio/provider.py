@@ -8,7 +8,7 @@ from twilio.base.exceptions import TwilioRestException, TwilioServiceException  
 from twilio.rest import Client  # type: ignore[import-untyped]
 
 from notifier.domain.account import Account
-from notifier.domain.channel import Acceptance, Channel, Outgoing
+from notifier.domain.channel import Acceptance, Channel, Outgoing, Sought
 from notifier.domain.errors import Fault, InputError, NeverAgain
 from notifier.domain.event import ProviderEvent
 from notifier.providers.base import (
@@ -23,9 +23,10 @@ from notifier.providers.base import (
 from notifier.providers.twilio import callbacks
 from notifier.providers.twilio.client import API, BoundedHttpClient
 from notifier.providers.twilio.codes import refusal
+from notifier.providers.twilio.look_up import look_up
 from notifier.providers.web_client import SAFE_ADDRESS
 
-_CAPABILITIES = Capabilities(channels=frozenset({Channel.SMS}), reports_delivery=True)
+_CAPABILITIES = Capabilities(channels=frozenset({Channel.SMS}), reports_delivery=True, looks_up=True)
 _MAX_VALIDITY_S = 36_000
 _MAX_CHARS = 1600
 
@@ -44,7 +45,7 @@ class TwilioSettings(Settings):
 
 
 class Twilio:
-    """One account. Not idempotent: after a lost answer only a callback tells whether it was taken."""
+    """One account. Not idempotent: after a lost answer a callback or a look-up tells whether it was taken."""
 
     name = "twilio"
     capabilities = _CAPABILITIES
@@ -63,6 +64,9 @@ class Twilio:
         except TwilioServiceException as error:
             raise refusal(error.status, str(error.code), error.title) from error
         return Acceptance(provider_ref=str(message.sid), detail=safe_reason(str(message.status)))
+
+    async def look_up(self, sought: Sought) -> ProviderEvent | None:
+        return await look_up(self._client, sought)
 
     async def aclose(self) -> None:
         await self._http.aclose()
