@@ -1,0 +1,115 @@
+"""Workers killed: nothing is lost, and what goes twice is among what the ledger calls in doubt."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from notifier.settings import Settings
+from notifier.store.database import Database
+from tests.builders import fetch, launch
+from tests.faults.scene import (
+    EMERGENCY,
+    MARKETING,
+    SERVICE,
+    TRANSACTIONAL,
+    assert_ledger_agrees,
+    count_states,
+    end_leases,
+    set_scene,
+    settle_all,
+    watched_moves,
+)
+from tests.peers.recorder import Recorder, recorder
+from tests.worker.processes import until, worker
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "6"))
+MESSAGES = int(os.environ.get("FAULTS_MESSAGES", "3000"))
+_CLAIMS = "SELECT count(DISTINCT worker)::int FROM notifier.claims"
+
+
+async def test_killed_workers_lose_nothing_and_double_only_what_was_in_doubt(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    async with recorder(tmp_path / "book") as book, watched_moves(database):
+        await set_scene(database, settings, tmp_path, people=MESSAGES // 2, port=book.ports["email"])
+        await launch(database, SERVICE)
+        await launch(database, MARKETING)
+        await book.tell(dot_delay_s=0.002)
+        held = 0
+        for done in range(0, KILLS, 2):
+            held += await _kill_two(database, settings, book, MESSAGES * (done + 1) // (KILLS + 2))
+        await book.tell(dot_delay_s=0)
+        async with worker(settings), worker(settings):
+            await settle_all(database)
+        found = await assert_ledger_agrees(book, database, settings)
+        states = await count_states(database)
+    assert held == KILLS, "each was killed with messages on the wire"
+    assert found["doubted"] > 0
+    assert states[SERVICE, "accepted"] == MESSAGES // 2
+    assert states[MARKETING, "accepted"] + states[MARKETING, "uncertain"] == MESSAGES // 2
+    sys.stderr.write(f"{KILLS} kills in {MESSAGES} messages: {dict(found)}\n")
+
+
+async def _kill_two(database: Database, settings: Settings, book: Recorder, taken: int) -> int:
+    """Start two workers, kill them when so many messages were taken; returns how many of them held a claim."""
+    async with AsyncExitStack() as stack:
+        pair = [await stack.enter_async_context(worker(settings)) for _ in range(2)]
+        await book.took(taken)
+        await until(database, _CLAIMS, 2, within_s=60)
+        for process in pair:
+            process.kill()
+        await asyncio.gather(*(process.wait() for process in pair))
+    return await end_leases(database, [process.pid for process in pair])
+
+
+@pytest.mark.parametrize(("purpose", "copies"), [(EMERGENCY, 2), (SERVICE, 2), (MARKETING, 1), (TRANSACTIONAL, 1)])
+async def test_a_kill_between_acceptance_and_record_is_a_doubt_settled_by_its_purpose(
+    database: Database, settings: Settings, tmp_path: Path, purpose: str, copies: int
+) -> None:
+    async with recorder(tmp_path / "book") as book:
+        await set_scene(database, settings, tmp_path, people=8, port=book.ports["email"])
+        await launch(database, purpose)
+        await book.tell(hold_after=2)
+        async with worker(settings) as process:
+            await book.took(2)
+            process.kill()
+            await process.wait()
+        written = await fetch(database, "SELECT count(*)::int FROM notifier.messages WHERE state = 'sending'")
+        taken = book.copies()
+        assert written[0][0] >= len(taken) >= 2, "what may be sent stands in the ledger before it is"
+        assert await end_leases(database, [process.pid]) == 1
+        await book.tell(hold_after=-1)
+        async with worker(settings):
+            await settle_all(database)
+        found = await assert_ledger_agrees(book, database, settings)
+    assert found["doubted"] >= len(taken)
+    assert {book.copies()[one] for one in taken} == {copies}
+    assert found["doubled"] == (len(taken) if copies == 2 else 0)
+
+
+async def test_a_worker_that_slept_past_its_lease_sends_nothing_more_of_it(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    async with recorder(tmp_path / "book") as book:
+        await set_scene(database, settings, tmp_path, people=200, port=book.ports["email"])
+        await launch(database, SERVICE)
+        await book.tell(dot_delay_s=0.05)
+        async with worker(settings) as sleeper:
+            await book.took(10)
+            sleeper.send_signal(signal.SIGSTOP)
+            assert await end_leases(database, [sleeper.pid]) == 1
+            async with worker(settings):
+                await until(database, "SELECT count(*)::int FROM notifier.messages WHERE state = 'sending'", 0)
+                await asyncio.sleep(1.2)
+                sleeper.send_signal(signal.SIGCONT)
+                await settle_all(database)
+                assert sleeper.returncode is None
+        found = await assert_ledger_agrees(book, database, settings)
+    assert found["accepted"] == 200
+    assert 0 < found["doubted"] <= 64
+    assert found["doubled"] <= found["doubted"]
