@@ -27,6 +27,11 @@ class Alarm(StrEnum):
     """What happened."""
 
     BREAK_GLASS = "break-glass"  # an emergency was released by one person alone
+    PAUSED = "paused"  # too much of a run came back, or was called spam
+    BOUND_PASSED = "bound-passed"  # the same of what is not paused
+
+
+_PAGES = {Alarm.BREAK_GLASS: "/review"}  # below that of the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,51 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
             ),
             short="{who} released “{campaign}” alone. Reason: {reason}. Please review: {link}",
         ),
-    }
+    },
+    Alarm.PAUSED: {
+        "zh": _Texts(
+            subject="{campaign}：已自动暂停",
+            lines=(
+                "“{campaign}”已自动暂停，未发出的消息暂不发送。",
+                "原因：{reason}",
+                "请查看并决定继续还是终止：{link}",
+                "您是此次执行的作者，或{bank}的审批人或管理员，因此收到本邮件。",
+            ),
+            short="“{campaign}”已自动暂停：{reason}。请决定：{link}",
+        ),
+        "en": _Texts(
+            subject="{campaign}: paused",
+            lines=(
+                "“{campaign}” was paused. What has not left waits.",
+                "Why: {reason}",
+                "Please look, then resume it or end it: {link}",
+                "You get this because you made this run, or approve or administer for {bank}.",
+            ),
+            short="“{campaign}” was paused: {reason}. Please decide: {link}",
+        ),
+    },
+    Alarm.BOUND_PASSED: {
+        "zh": _Texts(
+            subject="{campaign}：退回或投诉过多，仍在发送",
+            lines=(
+                "“{campaign}”的退回或投诉超过了限度。这类消息不会自动暂停，仍在发送。",
+                "原因：{reason}",
+                "请查看并决定是否停止：{link}",
+                "您是此次执行的作者，或{bank}的审批人或管理员，因此收到本邮件。",
+            ),
+            short="“{campaign}”仍在发送：{reason}。请查看：{link}",
+        ),
+        "en": _Texts(
+            subject="{campaign}: too much comes back, and it goes on",
+            lines=(
+                "“{campaign}” passed a bound. Such messages are never paused by themselves: it goes on.",
+                "Why: {reason}",
+                "Please look and decide whether to stop it: {link}",
+                "You get this because you made this run, or approve or administer for {bank}.",
+            ),
+            short="“{campaign}” goes on, though {reason}. Please look: {link}",
+        ),
+    },
 }
 
 
@@ -70,18 +119,22 @@ async def alarm_break_glass(tx: Tx, run: Run, by: Person, reason: str) -> int:
     return await raise_alarm(tx, run, Alarm.BREAK_GLASS, by=by, reason=reason)
 
 
-async def raise_alarm(tx: Tx, run: Run, alarm: Alarm, *, by: Person, reason: str) -> int:
-    """Queue an alarm to each approver and administrator but the one who did it: a mail, and an SMS where it is short.
+async def raise_alarm(tx: Tx, run: Run, alarm: Alarm, *, by: Person, reason: str | Mapping[str, str]) -> int:
+    """Queue an alarm to each author, approver and administrator but the one who did it: a mail, and a short SMS.
 
+    `reason`: as a person wrote it, or in our words by language.
     Where nobody can be reached this is logged, and what was done stands: it is in the audit and on the run.
     """
-    people = await store.list_addressees(tx, run.team_id, sorted(RELEASING), without=by.user_id)
+    people = await store.list_addressees(
+        tx, run.team_id, sorted(RELEASING), also=() if alarm is Alarm.BREAK_GLASS else run.authors, without=by.user_id
+    )
     version = await get_campaign(tx, run)
     who = await store.find_user_name(tx, by.user_id) if by.user_id is not None else ""
     accounts = {channel: await _account(tx, run, channel) for channel in (Channel.EMAIL, Channel.SMS)}
     queued = 0
     for person in people:
-        facts = _facts(run, version, person, who=who or by.name, reason=reason)
+        said = reason if isinstance(reason, str) else reason[_language(person.locale)]
+        facts = _facts(run, version, person, alarm, who=who or by.name, reason=said)
         for channel, address in ((Channel.EMAIL, person.email), (Channel.SMS, person.phone)):
             account_id = accounts[channel]
             content = _write(alarm, channel, facts, version, person.locale)
@@ -110,21 +163,23 @@ async def _account(tx: Tx, run: Run, channel: Channel) -> int | None:
         return None
 
 
-def _facts(run: Run, version: CampaignVersion, person: Addressee, *, who: str, reason: str) -> dict[str, str]:
+def _facts(
+    run: Run, version: CampaignVersion, person: Addressee, alarm: Alarm, *, who: str, reason: str
+) -> dict[str, str]:
     default = version.bank.default_locale
     return {
         "campaign": one_line(version.campaign.title.get(person.locale, default)),
         "who": one_line(who),
         "reason": one_line(reason)[:_LONGEST_REASON],
         "bank": version.bank.name.get(person.locale, default),
-        "link": f"{ORIGIN}/runs/{run.id}/review",
+        "link": f"{ORIGIN}/runs/{run.id}{_PAGES.get(alarm, '')}",
     }
 
 
 def _write(
     alarm: Alarm, channel: Channel, facts: Mapping[str, str], version: CampaignVersion, locale: str
 ) -> Content | None:
-    language = "zh" if locale.startswith("zh") else "en"
+    language = _language(locale)
     texts, mark = _TEXTS[alarm][language], MARKS[NoteKind.ALARM][language]
     if channel is Channel.EMAIL:
         subject = f"{mark}{texts.subject.format(**facts)}"
@@ -138,6 +193,10 @@ def _write(
     text = f"{signature}{mark}{texts.short.format(**{**facts, 'reason': short})}"
     count = count_parts(text)
     return SmsContent(text=text, parts=count.parts, encoding=count.encoding)
+
+
+def _language(locale: str) -> str:
+    return "zh" if locale.startswith("zh") else "en"
 
 
 def _html(subject: str, texts: _Texts, facts: Mapping[str, str], locale: str) -> str:

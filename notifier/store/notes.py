@@ -89,18 +89,21 @@ async def lock_addressee(tx: Tx, user_id: int) -> Addressee:
     return Addressee(**dict(row))
 
 
-async def list_addressees(tx: Tx, team_id: int, roles: Sequence[str], *, without: int | None) -> list[Addressee]:
-    """The users of these roles who can be reached, but for one; in the order they came."""
+async def list_addressees(
+    tx: Tx, team_id: int, roles: Sequence[str], *, also: Sequence[int] = (), without: int | None
+) -> list[Addressee]:
+    """The users of these roles, and these, who can be reached, but for one; in the order they came."""
     rows = await tx.fetch(
         """
         SELECT id, login, name, locale, email, phone FROM notifier.users
-        WHERE team_id = $1 AND role = ANY($2) AND disabled_at IS NULL AND id IS DISTINCT FROM $3
-            AND (email <> '' OR phone <> '')
+        WHERE team_id = $1 AND (role = ANY($2) OR id = ANY($4::bigint[])) AND disabled_at IS NULL
+            AND id IS DISTINCT FROM $3 AND (email <> '' OR phone <> '')
         ORDER BY id
         """,
         team_id,
         list(roles),
         without,
+        list(also),
     )
     return [Addressee(**dict(row)) for row in rows]
 

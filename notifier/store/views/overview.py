@@ -67,6 +67,7 @@ class Halted:
     campaign_key: str
     purpose: str
     drill: bool
+    problem: str
     count: int
 
 
@@ -149,7 +150,7 @@ async def list_halted(tx: Tx, team_id: int, *, limit: int = 10) -> list[Halted]:
     """Stopped runs with messages that would go on, the newest first; from tallies."""
     rows = await tx.fetch(
         """
-        SELECT r.id AS run_id, r.campaign_key, r.purpose, r.drill, sum(t.delta)::bigint AS count
+        SELECT r.id AS run_id, r.campaign_key, r.purpose, r.drill, r.problem, sum(t.delta)::bigint AS count
         FROM notifier.runs r JOIN notifier.tallies t ON t.run_id = r.id AND t.state IN ('queued', 'to-post')
         WHERE r.team_id = $1 AND r.state = 'stopped'
         GROUP BY r.id HAVING sum(t.delta) > 0 ORDER BY r.id DESC LIMIT $2

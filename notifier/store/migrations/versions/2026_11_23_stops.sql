@@ -19,3 +19,4 @@ ALTER TABLE notifier.runs
     ADD COLUMN held_until timestamptz,                              -- until then a release can be undone
     ADD COLUMN bounces_pct real NOT NULL DEFAULT 0,                 -- when it was last paused for them
     ADD COLUMN complaints_pct real NOT NULL DEFAULT 0;
+CREATE INDEX events_complained ON notifier.events (run_id, message_id) WHERE kind = 'complained';
