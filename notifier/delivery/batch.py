@@ -41,7 +41,6 @@ class _Wire:
     materials: RunMaterials
     lane: int
     receipts: dict[MessageId, Receipt]
-    claimed_s: float = field(default_factory=time.monotonic)
 
 
 class BatchSender:
@@ -178,7 +177,7 @@ class BatchSender:
     async def _send(
         self, message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any], wire: "_Wire"
     ) -> None:
-        if time.monotonic() - wire.claimed_s > _TRUST_CLAIM_S:
+        if time.monotonic() - wire.batch.claimed_s > _TRUST_CLAIM_S:
             zone, override = wire.materials.claim_rules(wire.lane)
             run_id, claim_id = wire.batch.run_id, wire.batch.claim_id
             async with self._database.transaction() as tx:

@@ -1,5 +1,6 @@
 """Claim: take due messages of one run, check everything that may forbid them, commit `sending`."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +52,7 @@ class Batch:
     messages: tuple[Claimed, ...]
     settled: int  # refused, expired, deferred by the claim itself
     cursor: tuple[datetime, int] | None  # continue after this; None = nothing was due
+    claimed_s: float = field(default_factory=time.monotonic)  # before the commit: a stop binds from there
 
 
 async def list_lane_runs(tx: Tx, lane: int) -> list[LaneRun]:
