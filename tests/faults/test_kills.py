@@ -12,6 +12,7 @@ import pytest
 from notifier.settings import Settings
 from notifier.store.database import Database
 from tests.builders import fetch, launch
+from tests.faults.mother import Mother
 from tests.faults.scene import (
     EMERGENCY,
     MARKETING,
@@ -25,7 +26,7 @@ from tests.faults.scene import (
     watched_moves,
 )
 from tests.peers.recorder import Recorder, recorder
-from tests.worker.processes import until, worker
+from tests.worker.processes import until
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "6"))
 MESSAGES = int(os.environ.get("FAULTS_MESSAGES", "3000"))
@@ -33,7 +34,7 @@ _CLAIMS = "SELECT count(DISTINCT worker)::int FROM notifier.claims"
 
 
 async def test_killed_workers_lose_nothing_and_double_only_what_was_in_doubt(
-    database: Database, settings: Settings, tmp_path: Path
+    database: Database, settings: Settings, mother: Mother, tmp_path: Path
 ) -> None:
     async with recorder(tmp_path / "book") as book, watched_moves(database):
         await set_scene(database, settings, tmp_path, people=MESSAGES // 2, port=book.ports["email"])
@@ -42,9 +43,9 @@ async def test_killed_workers_lose_nothing_and_double_only_what_was_in_doubt(
         await book.tell(dot_delay_s=0.002)
         held = 0
         for done in range(0, KILLS, 2):
-            held += await _kill_two(database, settings, book, MESSAGES * (done + 1) // (KILLS + 2))
+            held += await _kill_two(database, settings, mother, book, MESSAGES * (done + 1) // (KILLS + 2))
         await book.tell(dot_delay_s=0)
-        async with worker(settings), worker(settings):
+        async with mother.worker(settings), mother.worker(settings):
             await settle_all(database)
         found = await assert_ledger_agrees(book, database, settings)
         states = await count_states(database)
@@ -55,10 +56,10 @@ async def test_killed_workers_lose_nothing_and_double_only_what_was_in_doubt(
     sys.stderr.write(f"{KILLS} kills in {MESSAGES} messages: {dict(found)}\n")
 
 
-async def _kill_two(database: Database, settings: Settings, book: Recorder, taken: int) -> int:
+async def _kill_two(database: Database, settings: Settings, mother: Mother, book: Recorder, taken: int) -> int:
     """Start two workers, kill them when so many messages were taken; returns how many of them held a claim."""
     async with AsyncExitStack() as stack:
-        pair = [await stack.enter_async_context(worker(settings)) for _ in range(2)]
+        pair = [await stack.enter_async_context(mother.worker(settings)) for _ in range(2)]
         await book.took(taken)
         await until(database, _CLAIMS, 2, within_s=60)
         for process in pair:
@@ -69,13 +70,13 @@ async def _kill_two(database: Database, settings: Settings, book: Recorder, take
 
 @pytest.mark.parametrize(("purpose", "copies"), [(EMERGENCY, 2), (SERVICE, 2), (MARKETING, 1), (TRANSACTIONAL, 1)])
 async def test_a_kill_between_acceptance_and_record_is_a_doubt_settled_by_its_purpose(
-    database: Database, settings: Settings, tmp_path: Path, purpose: str, copies: int
+    database: Database, settings: Settings, mother: Mother, tmp_path: Path, purpose: str, copies: int
 ) -> None:
     async with recorder(tmp_path / "book") as book:
         await set_scene(database, settings, tmp_path, people=8, port=book.ports["email"])
         await launch(database, purpose)
         await book.tell(hold_after=2)
-        async with worker(settings) as process:
+        async with mother.worker(settings) as process:
             await book.took(2)
             process.kill()
             await process.wait()
@@ -84,7 +85,7 @@ async def test_a_kill_between_acceptance_and_record_is_a_doubt_settled_by_its_pu
         assert written[0][0] >= len(taken) >= 2, "what may be sent stands in the ledger before it is"
         assert await end_leases(database, [process.pid]) == 1
         await book.tell(hold_after=-1)
-        async with worker(settings):
+        async with mother.worker(settings):
             await settle_all(database)
         found = await assert_ledger_agrees(book, database, settings)
     assert found["doubted"] >= len(taken)
@@ -93,17 +94,17 @@ async def test_a_kill_between_acceptance_and_record_is_a_doubt_settled_by_its_pu
 
 
 async def test_a_worker_that_slept_past_its_lease_sends_nothing_more_of_it(
-    database: Database, settings: Settings, tmp_path: Path
+    database: Database, settings: Settings, mother: Mother, tmp_path: Path
 ) -> None:
     async with recorder(tmp_path / "book") as book:
         await set_scene(database, settings, tmp_path, people=200, port=book.ports["email"])
         await launch(database, SERVICE)
         await book.tell(dot_delay_s=0.05)
-        async with worker(settings) as sleeper:
+        async with mother.worker(settings) as sleeper:
             await book.took(10)
             sleeper.send_signal(signal.SIGSTOP)
             assert await end_leases(database, [sleeper.pid]) == 1
-            async with worker(settings):
+            async with mother.worker(settings):
                 await until(database, "SELECT count(*)::int FROM notifier.messages WHERE state = 'sending'", 0)
                 await asyncio.sleep(1.2)
                 sleeper.send_signal(signal.SIGCONT)
