@@ -1,5 +1,6 @@
 """Settle: what a dead worker or a lost reply left in doubt, as its purpose says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,12 +35,15 @@ class Settled:
     resent: int
 
 
-async def settle_doubts(database: Database) -> Settled:
-    """Take messages from leases that ran out; send again what its purpose allows."""
+async def settle_doubts(database: Database, *, looked_up: Sequence[str] = ()) -> Settled:
+    """Take messages from leases that ran out; send again what its purpose allows.
+
+    Of the channels `looked_up` the provider is asked first, see `LookUps`.
+    """
     async with database.transaction() as tx:
         in_doubt = await sweep_dead_claims(tx)
     async with database.transaction() as tx:
-        resent = await settle_uncertain(tx, RECONCILE_FOR)
+        resent = await settle_uncertain(tx, RECONCILE_FOR, looked_up=looked_up)
     async with database.transaction() as tx:
         await cancel_left_over(tx)
     async with database.transaction() as tx:

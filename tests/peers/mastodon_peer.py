@@ -11,7 +11,9 @@ TOKEN = "mastodon-test-token"
 
 
 class Wall(dict[str, dict[str, object]]):
-    """Posts by their Idempotency-Key."""
+    """Posts by their Idempotency-Key; of so many more the answer is lost."""
+
+    lost_answers = 0
 
 
 @asynccontextmanager
@@ -40,7 +42,11 @@ def _serve(seen: Seen, wall: Wall) -> Told:
         **status,
     }
     post["created_at"] = datetime.now(UTC).isoformat()
-    return Told(200, json.dumps(wall.setdefault(seen.headers["idempotency-key"], post)).encode())
+    kept = wall.setdefault(seen.headers["idempotency-key"], post)
+    if wall.lost_answers:
+        wall.lost_answers -= 1
+        return Told(how="drop")
+    return Told(200, json.dumps(kept).encode())
 
 
 def _read(path: str, wall: Wall) -> Told:

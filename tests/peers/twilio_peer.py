@@ -27,7 +27,9 @@ def twilio_error(status: int, code: int, message: str = "no") -> Told:
 
 
 class Taken(list[dict[str, object]]):
-    """The messages it took, the oldest first."""
+    """The messages it took, the oldest first; of so many more the answer is lost."""
+
+    lost_answers = 0
 
 
 @asynccontextmanager
@@ -51,7 +53,10 @@ def _serve(seen: Seen, taken: Taken) -> Told:
         return twilio_error(400, 21602, "Message body is required.")
     if not form.get("From") and not form.get("MessagingServiceSid"):
         return twilio_error(400, 21603, "A 'From' phone number is required.")
-    taken.append(_message(form, len(taken) + 1))
+    taken.append(as_taken(form, len(taken) + 1))
+    if taken.lost_answers:
+        taken.lost_answers -= 1
+        return Told(how="drop")
     return Told(201, json.dumps(taken[-1]).encode())
 
 
@@ -65,7 +70,8 @@ def _list(seen: Seen, taken: Taken) -> Told:
     return Told(200, json.dumps({"messages": shown, "page": number, "next_page_uri": following}).encode())
 
 
-def _message(form: dict[str, str], number: int) -> dict[str, object]:
+def as_taken(form: dict[str, str], number: int) -> dict[str, object]:
+    """A message as Twilio shows it."""
     sid = f"SM{number:032x}"
     return {
         "sid": sid,

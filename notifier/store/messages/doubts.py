@@ -1,5 +1,6 @@
 """Doubts and leftovers as rows: what a dead worker left behind, what goes again, what nobody will send any more."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from notifier.store.database import Tx
@@ -73,15 +74,21 @@ WITH held AS (
     JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
     WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND {RESENT}
         AND least(m.expires_at, {RESEND_AT.format(patience="$1")}) <= (SELECT notifier.now())
+        AND (s.in_doubt = 'resend' OR m.channel <> ALL ($2::text[]) OR m.expires_at <= (SELECT notifier.now()) OR EXISTS (
+            SELECT 1 FROM notifier.look_ups l WHERE l.run_id = m.run_id AND l.message_id = m.id AND l.attempts = m.attempts
+                AND l.answer <> ''))
     ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
 """
     + _MOVE_MANY
 )
 
 
-async def settle_uncertain(tx: Tx, patience: timedelta) -> int:
-    """Queue again what its purpose allows to resend, ever more rarely until it expires; the rest waits for a person."""
-    count: int = await tx.fetchval(_SETTLE, patience)
+async def settle_uncertain(tx: Tx, patience: timedelta, *, looked_up: Sequence[str] = ()) -> int:
+    """Queue again what its purpose allows to resend, ever more rarely until it expires; the rest waits for a person.
+
+    Of the channels `looked_up`, nothing that is to be reconciled goes again before its provider was asked.
+    """
+    count: int = await tx.fetchval(_SETTLE, patience, list(looked_up))
     return count
 
 
