@@ -28,7 +28,7 @@ from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.targets import keep_targets
 
 log = get_logger()
-_TRUST_CLAIM_S = 1.0  # what waits longer for its turn is looked at again before the wire
+_TRUST_CLAIM_S = 0.5  # what waits longer is looked at again before the wire: a stop holds within a second
 _RECORD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED_TARGETS = 10_000
 
