@@ -8,13 +8,16 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from notifier.delivery.callbacks import apply_callbacks
 from notifier.delivery.drain import Sender
+from notifier.delivery.look_up import LookUps
 from notifier.delivery.notes import NoteSender
 from notifier.delivery.settle import settle_doubts
 from notifier.domain.keys import derive_keys
@@ -29,16 +32,26 @@ from notifier.planning.recur import make_recurring_runs
 from notifier.settings import Settings
 from notifier.store import clock, imports, tallies
 from notifier.store.database import Database, open_database
+from notifier.store.due import list_due_jobs
 from notifier.store.notes import forget_old_notes
 from notifier.store.queue import HOUSE, IMPORTS, Bell, encode_job, open_bell, open_redis, queue_name
 from notifier.store.sandbox import trim_items
+from notifier.store.workers import drop_worker, forget_dead_workers, note_worker
 
 log = get_logger()
-POLL_S = 0.05
 TICK_S = 1.0
+ALIVE_S = 30.0
+"""A worker that has not said for so long that it lives is stuck."""
+
+# How long a ring may go unheard: it is polled for. What cannot wait is asked for most often; the others hear
+# of their work once a second in any case.
+_POLL_S = {"lane-1": 0.1, "lane-2": 0.1, IMPORTS: 1.0}
+_ORDINARY_POLL_S = 0.5
+_BEAT_S = 5.0
 HOUSEKEEPING_S = 30.0
 _GRACE_S = 30
 _RECONNECT_S = 1.0
+_LOOK_EVERY_S = 5.0
 _CALLBACKS = 1000
 _ROUND_S = 1.0
 _IMPORTING = {3, 4}  # a worker of urgent lanes alone has other things to do
@@ -53,13 +66,32 @@ class Work:
         keys = derive_keys(settings.secret)
         self._links_key, self._addresses_key = keys.links, keys.addresses
         self._shall_end = False
+        self._look_ups = LookUps(settings, database, sender.accounts, sender.library)
         self._notes = NoteSender(database, sender.accounts, public_url=settings.public_url, key=self._links_key)
         self._kept_house_at = 0.0
+        self.name = sender.worker
 
     def stop_claiming(self) -> None:
         """Nothing new is begun; what is on the wire ends."""
         self._shall_end = True
         self._sender.stop_claiming()
+
+    async def say_alive(self, lanes: Sequence[int]) -> None:
+        """For the figures and for those who share limits."""
+        async with self._database.transaction() as tx:
+            await note_worker(tx, self.name, lanes)
+
+    async def leave(self) -> None:
+        """Live no more, for those who count."""
+        async with self._database.transaction() as tx:
+            await drop_worker(tx, self.name)
+
+    async def ring_for_due(self, lanes: Sequence[int], *also: str) -> None:
+        """Ring for everything that is due, and for these."""
+        async with self._database.transaction() as tx:
+            due = await list_due_jobs(tx, lanes)
+        for job in (*also, *due):
+            await self._bell.ring(job)
 
     async def drain(self, lane: int, *, budget_s: float = 5.0) -> None:
         """Send what is due in a lane; rings again where time ran out first."""
@@ -89,7 +121,7 @@ class Work:
     async def tick(self) -> None:
         """The clock: doubts, recurring runs, steps that are due, ends. The trouble of one does not stop the others."""
         await _on_its_own("keep_house", self._keep_house())
-        await _on_its_own("settle", settle_doubts(self._database))
+        await _on_its_own("settle", self._settle())
         if self._settings.recurring:
             await _on_its_own("recur", make_recurring_runs(self._database))
         await _on_its_own("plan", self._plan())
@@ -97,6 +129,13 @@ class Work:
         await _on_its_own("proofs", self._proofs())
         await _on_its_own("finish", end_finished_runs(self._database))
         await _on_its_own("imports", self._call_for_imports())
+
+    async def look_up(self) -> None:
+        """Ask providers about messages in doubt, a few at a time."""
+        await self._look_ups.ask()
+
+    async def _settle(self) -> None:
+        await settle_doubts(self._database, looked_up=await self._look_ups.channels())
 
     async def _plan(self) -> None:
         planned = await plan_due(self._database)
@@ -129,6 +168,8 @@ class Work:
             await trim_items(tx)
         async with self._database.transaction() as tx:
             await forget_old_notes(tx)
+        async with self._database.transaction() as tx:
+            await forget_dead_workers(tx)
         async with self._database.transaction() as tx:
             await clock.drop_old(tx)
 
@@ -174,24 +215,71 @@ async def run_worker(settings: Settings, lanes: Sequence[int] = LANES) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     async with open_work(settings) as (work, bell):
+        bind_contextvars(worker=work.name)
         log.info("worker.started", lanes=list(lanes))
         async with asyncio.TaskGroup() as group:
             for queue in (HOUSE, *map(_lane_queue, lanes), *((IMPORTS,) if _IMPORTING & set(lanes) else ())):
                 group.create_task(_serve(settings, work, queue, stop))
             group.create_task(_keep_time(work, bell, lanes, stop))
+            group.create_task(_keep_looking(work, stop))
+            group.create_task(_say_alive(settings, work, lanes, stop))
             await stop.wait()
             work.stop_claiming()
+        await _on_its_own("leave", work.leave())
         log.info("worker.stopped")
 
 
 async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int], stop: asyncio.Event) -> None:
-    """Ring the clock's tick and every lane once a second; work without the bell where Redis is gone."""
+    """Ring once a second for what is due, one of all workers for the tick; work without the bell where Redis is gone."""
     while not stop.is_set():
-        for job in ("tick", "callbacks", "notes", *(f"drain-{lane}" for lane in lanes)):
-            if not await bell.ring(job):
+        match await bell.take_turn("tick", TICK_S * 0.9):
+            case None:
                 await work.all_at_once(lanes)
-                break
+            case is_ours:
+                await _on_its_own("ring", work.ring_for_due(lanes, *(("tick",) if is_ours else ())))
         await _stopped_within(TICK_S, stop)
+
+
+async def _say_alive(settings: Settings, work: Work, lanes: Sequence[int], stop: asyncio.Event) -> None:
+    """Touch a file for this machine, where a loop that stands still is seen, and a row for all others."""
+    file = alive_folder(settings) / work.name.replace(":", "-")
+    try:
+        while not stop.is_set():
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+            except OSError as error:
+                log.warning("worker.sign_not_written", error=type(error).__name__)
+            await _on_its_own("say_alive", work.say_alive(lanes))
+            await _stopped_within(_BEAT_S, stop)
+    finally:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def alive_folder(settings: Settings) -> Path:
+    """Where each worker of this machine keeps a file as old as its last sign of life."""
+    return settings.data_dir / "workers"
+
+
+def is_alive(settings: Settings) -> bool:
+    """Whether a worker of this machine gave a sign of life lately."""
+    host = f"{socket.gethostname()}-"
+    with suppress(OSError):
+        files = [file.stat() for file in alive_folder(settings).iterdir() if file.name.startswith(host)]
+        return any(time.time() - file.st_mtime < ALIVE_S for file in files)
+    return False
+
+
+async def _keep_looking(work: Work, stop: asyncio.Event) -> None:
+    """Beside the tick: a provider may take a minute to answer. Told to stop it does not wait for one."""
+    while not stop.is_set():
+        looking = asyncio.create_task(_on_its_own("look_up", work.look_up()))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await _cut(looking)
+        await _cut(stopping)
+        await _stopped_within(_LOOK_EVERY_S, stop)
 
 
 async def _serve(settings: Settings, work: Work, queue: str, stop: asyncio.Event) -> None:
@@ -240,7 +328,7 @@ def _worker(settings: Settings, work: Work, queue: str) -> Worker:
         functions=_functions(work, queue),
         redis_pool=open_redis(settings.redis_url),
         queue_name=queue_name(queue),
-        poll_delay=POLL_S,
+        poll_delay=_POLL_S.get(queue, _ORDINARY_POLL_S),
         max_jobs=2,
         job_timeout=_LONGEST_JOB_S,
         keep_result=0,
@@ -268,10 +356,11 @@ def _functions(work: Work, queue: str) -> list[Function]:
 
 def _job(name: str, work: Any) -> Function:
     async def run(_ctx: dict[str, Any]) -> None:
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - the process edge; arq would log its words
-            log.error("worker.job_failed", job=name, **error_facts(error))
+        with bound_contextvars(job=name):
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - the process edge; arq would log its words
+                log.error("worker.job_failed", **error_facts(error))
 
     return func(run, name=name)  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ import uvloop
 
 from notifier.cli.door import TEAM, open_services, read_service_settings, read_settings, run
 from notifier.cli.show import FAILED, INTERRUPTED, note, say
-from notifier.domain.errors import InputError
+from notifier.domain.errors import InputError, ServiceError
 from notifier.domain.purpose import LANES
 from notifier.embedded import embedded_services
 from notifier.processes import (
@@ -191,6 +191,9 @@ def worker(
     lanes: Annotated[
         str, typer.Option(help="Which messages to send: 1 emergency, 2 transactional, 3 service, 4 marketing.")
     ] = ",".join(map(str, LANES)),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether a worker of this machine lives; 1 where none does.")
+    ] = False,
     child: AsChild = False,
 ) -> None:
     """Run one worker: it plans, sends, hears callbacks, and keeps the clock.
@@ -201,9 +204,20 @@ def worker(
 
     - `notifier worker --lanes 3,4`
     """
-    _begin(child)
     wanted = read_lanes(lanes)
-    run(_worker(read_service_settings(), wanted))
+    if check:
+        _check_worker(read_settings())
+        return
+    _begin(child)
+    run(_worker(read_service_settings(), wanted), loop=_fast_loop())
+
+
+def _check_worker(settings: Settings) -> None:
+    from notifier.worker import ALIVE_S, is_alive
+
+    if not is_alive(settings):
+        raise ServiceError(f"no worker of this machine gave a sign of life within {ALIVE_S:.0f} s")
+    say("alive")
 
 
 async def _worker(settings: Settings, lanes: tuple[int, ...]) -> None:

@@ -58,6 +58,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> AsyncIterator
             min_size=1,
             max_size=max_connections,
             init=_prepare,
+            reset=_keep,
             timeout=10,
             command_timeout=_STATEMENT_TIMEOUT_MS / 1000,
             server_settings={"search_path": "pg_catalog", "timezone": "UTC", "application_name": "notifier"},
@@ -95,6 +96,10 @@ def _upgrade(connection: Connection) -> None:
 
 async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=orjson.loads, format="text")
+
+
+async def _keep(_connection: Any) -> None:
+    """Nothing is set on a session, so nothing is reset: a round trip less for every transaction."""
 
 
 def _encode(value: object) -> str:

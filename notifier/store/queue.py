@@ -56,6 +56,14 @@ class Bell:
             return False
         return True
 
+    async def take_turn(self, name: str, every_s: float) -> bool | None:
+        """Whether it is ours to do this now: of all processes one may, once in this time. None where Redis is gone."""
+        try:
+            return bool(await self.redis.set(f"notifier:turn:{name}", 1, nx=True, px=round(every_s * 1000)))
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("queue.turn_not_taken", turn=name, error=type(error).__name__)
+            return None
+
     async def _waiting(self, queue: str) -> int:
         """Bells rung lately. arq keeps a job in its queue until it ends, and that of a killed worker for ever."""
         now_ms = int(time.time() * 1000)  # what arq scores a job with when it is put there

@@ -43,3 +43,14 @@ async def test_jobs_that_killed_workers_left_behind_silence_no_bell(database: Da
 async def test_a_ring_without_redis_is_false_and_no_error(tmp_path: Path) -> None:
     async with open_bell(f"unix://{tmp_path}/none.sock") as bell:
         assert not await bell.ring("tick")
+
+
+async def test_of_all_processes_one_takes_the_turn_and_none_knows_without_redis(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    del database
+    async with open_bell(redis_url) as one, open_bell(redis_url) as other:
+        assert [await bell.take_turn("tick", 60) for bell in (one, other, one)] == [True, False, False]
+        assert await other.take_turn("another", 60)
+    async with open_bell(f"unix://{tmp_path}/none.sock") as bell:
+        assert await bell.take_turn("tick", 60) is None

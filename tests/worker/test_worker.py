@@ -1,7 +1,9 @@
 """The worker as a process: it plans, sends and applies by itself, and leaves cleanly."""
 
 import asyncio
+import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import asyncpg
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.queue import JOBS, open_redis, queue_name
-from notifier.worker import error_facts
+from notifier.worker import ALIVE_S, alive_folder, error_facts, is_alive
 from tests.builders import (
     add_contact,
     assert_tallies_agree,
@@ -119,3 +121,29 @@ async def test_a_worker_serves_only_its_lanes(database: Database, settings: Sett
         await until(database, DONE, 3)
         await asyncio.sleep(1)
     assert await state_counts(database) == {"accepted": 3, "queued": 3}
+
+
+async def test_a_worker_says_that_it_lives_and_takes_its_word_back(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, 0)
+    assert not is_alive(settings)
+    async with worker(settings, (1, 2)) as process:
+        await until(database, "SELECT count(*)::int FROM notifier.workers WHERE lanes = '{1,2}'", 1, within_s=60)
+        assert is_alive(settings)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert not is_alive(settings)
+    assert await fetch(database, "SELECT count(*) FROM notifier.workers") == [(0,)]
+
+
+async def test_a_sign_of_life_grows_old_and_that_of_another_machine_is_none(settings: Settings) -> None:
+    folder = alive_folder(settings)
+    folder.mkdir(parents=True)
+    (folder / "elsewhere-1").touch()
+    assert not is_alive(settings)
+    own = folder / f"{socket.gethostname()}-1"
+    own.touch()
+    assert is_alive(settings)
+    os.utime(own, (time.time() - ALIVE_S - 1,) * 2)
+    assert not is_alive(settings)

@@ -1,0 +1,27 @@
+"""What there is to do now, asked once a second by every worker: one short query in place of a job for each question."""
+
+from collections.abc import Sequence
+
+from notifier.store.database import Tx
+
+
+async def list_due_jobs(tx: Tx, lanes: Sequence[int]) -> list[str]:
+    """The jobs of `queue.JOBS` that have something to do, of these lanes and of the house."""
+    rows = await tx.fetch(
+        """
+        SELECT 'drain-' || l.lane AS job FROM unnest($1::smallint[]) AS l (lane)
+        WHERE EXISTS (
+            SELECT FROM notifier.runs r CROSS JOIN LATERAL (
+                SELECT FROM notifier.messages m WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued'
+                    AND m.due_at <= (SELECT notifier.now()) LIMIT 1) AS due
+            WHERE r.state = 'running')
+        UNION ALL
+        SELECT 'callbacks' WHERE EXISTS (
+            SELECT FROM notifier.callbacks WHERE applied_at IS NULL AND try_at <= now())
+        UNION ALL
+        SELECT 'notes' WHERE EXISTS (
+            SELECT FROM notifier.notes WHERE state IN ('queued', 'sending') AND due_at <= now())
+        """,
+        lanes,
+    )
+    return [row["job"] for row in rows]

@@ -1,0 +1,45 @@
+"""What is due: asked in one query, by lane and for the house."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from notifier.settings import Settings
+from notifier.store.database import Database
+from notifier.store.due import list_due_jobs
+from notifier.store.queue import JOBS
+from tests.builders import add_contact, campaign, define, execute, launch_and_plan, pass_time, set_now
+
+
+async def _due(database: Database, *lanes: int) -> list[str]:
+    async with database.transaction() as tx:
+        return await list_due_jobs(tx, lanes)
+
+
+async def test_a_lane_is_due_when_a_message_of_a_running_run_is(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await add_contact(database, settings, "c1")
+    assert await _due(database, 1, 2, 3, 4) == []
+    run = await launch_and_plan(database)
+    assert await _due(database, 1, 2, 3, 4) == ["drain-3"]
+    assert await _due(database, 1, 2) == []
+    await execute(database, "UPDATE notifier.messages SET due_at = notifier.now() + interval '1 hour'")
+    assert await _due(database, 3) == []
+    await pass_time(database, timedelta(hours=2))
+    assert await _due(database, 3) == ["drain-3"]
+    await execute(database, "UPDATE notifier.runs SET state = 'stopped' WHERE id = $1", run.id)
+    assert await _due(database, 3) == []
+
+
+async def test_callbacks_and_notes_are_due_when_one_waits(database: Database) -> None:
+    await execute(
+        database,
+        "INSERT INTO notifier.callbacks (dedupe_key, provider, account, url, content_type, body) "
+        "VALUES ('1', 'p', 'a', '', '', '')",
+    )
+    assert await _due(database, 1) == ["callbacks"]
+    assert set(await _due(database, 1)) <= set(JOBS)
+    await execute(database, "UPDATE notifier.callbacks SET applied_at = now()")
+    assert await _due(database, 1) == []
