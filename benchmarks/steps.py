@@ -18,7 +18,7 @@ from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composed, Composer, Source
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.domain.account import Account
-from notifier.domain.channel import Channel, EmailContent, Outgoing
+from notifier.domain.channel import Channel, Outgoing
 from notifier.domain.keys import derive_keys
 from notifier.domain.message import RunId, State
 from notifier.providers.base import Provider
@@ -114,11 +114,10 @@ async def _send_batch(bench: _Bench, run_id: RunId, claim_id: int, messages: Seq
         async with bench.house.database.transaction() as tx:
             ids = await keep_targets(tx, TEAM, targets)
         tracked = [
-            composer.track(one.content, materials, message.id, ids)
-            for one, message in zip(composed, messages, strict=True)
+            composer.track(one, materials, message.id, ids) for one, message in zip(composed, messages, strict=True)
         ]
     with costs.of("public id and MIME"):
-        outgoing = [_outgoing(bench, *one) for one in zip(messages, composed, tracked, strict=True)]
+        outgoing = [_outgoing(bench, *one) for one in zip(messages, tracked, strict=True)]
     with costs.of("SMTP, 4 connections"):
         gate = asyncio.Semaphore(4)
         taken = await asyncio.gather(*(_hand_over(bench.provider, one, gate) for one in outgoing))
@@ -155,8 +154,7 @@ def _source(message: Claimed) -> Source:
     )
 
 
-def _outgoing(bench: _Bench, message: Claimed, composed: Composed, content: object) -> Outgoing:
-    assert isinstance(content, EmailContent)
+def _outgoing(bench: _Bench, message: Claimed, composed: Composed) -> Outgoing:
     bank = bench.materials.bank
     outgoing = Outgoing(
         public_id=bench.composer.public_id(bench.materials, message.id),
@@ -165,14 +163,12 @@ def _outgoing(bench: _Bench, message: Claimed, composed: Composed, content: obje
         sender=bench.account.sender or bank.sender_email,
         sender_name=bank.name.get(composed.locale, bank.default_locale),
         reply_to=bank.reply_to,
-        content=content,
+        content=composed.content,
         callback_url="",
         validity_s=3600,
     )
     list_id = f"{CAMPAIGN}.{outgoing.sender.rpartition('@')[2]}"
-    return outgoing.with_mime(
-        bench.composer.mime(content, outgoing, composed, date=message.claimed_at, list_id=list_id)
-    )
+    return outgoing.with_mime(bench.composer.mime(composed, outgoing, date=message.claimed_at, list_id=list_id))
 
 
 def _print(costs: Costs, number: int) -> None:

@@ -146,9 +146,10 @@ class BatchSender:
             return
         try:
             account, provider = await self._accounts.get(wire.materials.accounts[key])
-            outgoing = self._outgoing(message, composed, wire.materials, account)
+            tracked = self._composer.track(composed, wire.materials, message.id, self._targets)
+            outgoing = self._outgoing(message, tracked, wire.materials, account)
             if provider.capabilities.takes_mime:
-                outgoing = self._with_mime(message, composed, wire.materials, outgoing)
+                outgoing = self._with_mime(message, tracked, wire.materials, outgoing)
         except InputError as error:
             wire.receipts[message.id] = wait_for_account(message, str(error))
         except RenderError as error:
@@ -212,7 +213,7 @@ class BatchSender:
             sender=account.sender or bank.sender_email,
             sender_name=bank.name.get(composed.locale, bank.default_locale),
             reply_to=bank.reply_to,
-            content=self._composer.track(composed.content, materials, message.id, self._targets),
+            content=composed.content,
             callback_url=f"{self._settings.public_url}/hooks/{account.provider}/{account.key}",
             validity_s=max(1, int((message.expires_at - message.claimed_at).total_seconds())),
         )
@@ -222,6 +223,4 @@ class BatchSender:
             return outgoing
         topic = materials.steps[message.step].topic or materials.campaign.key
         list_id = f"{topic}.{outgoing.sender.rpartition('@')[2]}"
-        return outgoing.with_mime(
-            self._composer.mime(outgoing.content, outgoing, composed, date=message.claimed_at, list_id=list_id)
-        )
+        return outgoing.with_mime(self._composer.mime(composed, outgoing, date=message.claimed_at, list_id=list_id))

@@ -1,7 +1,7 @@
 """Compose: one claimed message becomes content and, for e-mail, the bytes that go on the wire."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from html import escape, unescape
@@ -17,8 +17,8 @@ from notifier.domain.purpose import Purpose
 from notifier.domain.survey import Survey
 from notifier.rendering.context import RenderContext
 from notifier.rendering.mime import build_mime
-from notifier.rendering.render import content_hash
-from notifier.rendering.stamp import stamp_exercise
+from notifier.rendering.prepared import Prepared
+from notifier.rendering.skeleton import Letter
 
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
@@ -40,15 +40,20 @@ class Source:
 class Composed:
     """Rendered content with what the ledger keeps of it; tracked links are not in it yet."""
 
-    content: Content = field(repr=False)
+    said: Content | Letter = field(repr=False)
     locale: str
     hash: bytes
     links: Mapping[str, str] = field(repr=False)
 
     @property
+    def content(self) -> Content:
+        """All of it."""
+        return self.said.content if isinstance(self.said, Letter) else self.said
+
+    @property
     def parts(self) -> int | None:
         """SMS parts."""
-        return self.content.parts if isinstance(self.content, SmsContent) else None
+        return self.said.parts if isinstance(self.said, SmsContent) else None
 
 
 class Composer:
@@ -73,15 +78,26 @@ class Composer:
             purpose=step.purpose,
             step=source.step,
         )
-        content = step.template.render(source.channel, locale, context)
-        if materials.is_drill:
-            content = stamp_exercise(content, locale)
-        return Composed(content=content, locale=locale, hash=content_hash(content, links), links=links)
+        rendered = self._prepared(source, materials, locale).render(context)
+        return Composed(said=rendered.said, locale=locale, hash=rendered.hash, links=links)
+
+    def _prepared(self, source: Source, materials: RunMaterials, locale: str) -> Prepared:
+        open_inputs = source.inputs is not None
+        key = (source.step, source.channel, locale, open_inputs)
+        if key not in materials.prepared:
+            materials.prepared[key] = Prepared(
+                materials.steps[source.step].template,
+                source.channel,
+                locale,
+                open_inputs=open_inputs,
+                stamped=materials.is_drill,
+            )
+        return materials.prepared[key]
 
     def locale_for(self, source: Source, materials: RunMaterials, step: StepMaterials) -> str:
         """The locale a message is rendered in; `RenderError` where the template speaks neither."""
         wanted = str(source.variables.get("locale") or materials.bank.default_locale)
-        locale = step.template.template.locale_for(source.channel, wanted, materials.bank.default_locale)
+        locale = step.template.locale_for(source.channel, wanted)
         if locale is None:
             raise RenderError(f"the template {step.template.template.key} has no {source.channel} text in {wanted}")
         return locale
@@ -93,36 +109,34 @@ class Composer:
     def targets(self, composed: Iterable[Composed], domains: tuple[str, ...]) -> set[str]:
         """The addresses in e-mails that are to be tracked: links to the bank's own domains, not to this service."""
         own = urlsplit(self._public_url).netloc
-        spelled = {
-            url for one in composed if isinstance(one.content, EmailContent) for url in _HREF.findall(one.content.html)
-        }
-        found = {unescape(url) for url in spelled}
+        found = {unescape(url) for url in {url for one in composed for url in _hrefs(one.said)}}
         return {url for url in found if urlsplit(url).netloc != own and _within(urlsplit(url).hostname or "", domains)}
 
     def track(
-        self, content: Content, materials: RunMaterials, message_id: MessageId, ids: Mapping[str, int]
-    ) -> Content:
-        """The same content with every known target replaced by this message's signed link to it."""
-        if not isinstance(content, EmailContent):
-            return content
+        self, composed: Composed, materials: RunMaterials, message_id: MessageId, ids: Mapping[str, int]
+    ) -> Composed:
+        """The same with every known target replaced by this message's signed link to it; the hash stays."""
+        said = composed.said
+        hrefs = {}
+        for href in set(_hrefs(said)):
+            number = ids.get(unescape(href))
+            if number is not None:
+                token = sign_link(self._key, LinkKind.TRACKED, materials.run_id, message_id, number)
+                hrefs[href] = escape(self._url("l", token))
+        if not hrefs:
+            return composed
+        if isinstance(said, Letter):
+            return replace(composed, said=said.leading_to(hrefs))
+        assert isinstance(said, EmailContent)
+        html = _HREF.sub(lambda found: f'href="{hrefs.get(found[1], found[1])}"', said.html)
+        return replace(composed, said=replace(said, html=html))
 
-        known: dict[str, str] = {}  # a mail names the same few addresses again and again
-
-        def signed(found: re.Match[str]) -> str:
-            href = known.get(found[1])
-            if href is None:
-                href = known[found[1]] = self._tracked_href(found, materials, message_id, ids)
-            return href
-
-        return replace(content, html=_HREF.sub(signed, content.html))
-
-    def mime(
-        self, content: EmailContent, outgoing: Outgoing, composed: Composed, *, date: datetime, list_id: str
-    ) -> bytes:
-        """The complete RFC 5322 message; its Message-ID is the same for every try."""
+    def mime(self, composed: Composed, outgoing: Outgoing, *, date: datetime, list_id: str) -> bytes:
+        """The complete RFC 5322 message of an e-mail; its Message-ID is the same for every try."""
+        assert isinstance(composed.said, EmailContent | Letter)
         unsubscribe = composed.links.get("unsubscribe", "")
         return build_mime(
-            content,
+            composed.said,
             sender=outgoing.sender,
             sender_name=outgoing.sender_name,
             to=outgoing.to,
@@ -132,15 +146,6 @@ class Composer:
             list_id=list_id if unsubscribe else "",
             unsubscribe_url=unsubscribe if unsubscribe.startswith("https://") else "",
         )
-
-    def _tracked_href(
-        self, found: re.Match[str], materials: RunMaterials, message_id: MessageId, ids: Mapping[str, int]
-    ) -> str:
-        number = ids.get(unescape(found[1]))
-        if number is None:
-            return found[0]
-        token = sign_link(self._key, LinkKind.TRACKED, materials.run_id, message_id, number)
-        return f'href="{escape(self._url("l", token))}"'
 
     def _links(self, source: Source, materials: RunMaterials, step: StepMaterials) -> dict[str, str]:
         links: dict[str, str] = {}
@@ -170,6 +175,13 @@ def _survey_facts(survey: Survey | None, locale: str, default_locale: str) -> di
         "question": first.text.get(locale, default_locale),
         "scale": first.scale,
     }
+
+
+def _hrefs(said: Content | Letter) -> Sequence[str]:
+    """The addresses behind an e-mail's links, as written in its HTML, that may be tracked."""
+    if isinstance(said, Letter):
+        return said.skeleton.hrefs
+    return _HREF.findall(said.html) if isinstance(said, EmailContent) else ()
 
 
 def _within(host: str, domains: tuple[str, ...]) -> bool:

@@ -20,6 +20,7 @@ from notifier.domain.spec import (
 from notifier.domain.survey import Survey
 from notifier.domain.template import Bank
 from notifier.providers.registry import capabilities_of
+from notifier.rendering.prepared import Prepared
 from notifier.rendering.render import CompiledTemplate, compile_template
 from notifier.store import definitions as stored
 from notifier.store import runs
@@ -54,6 +55,7 @@ class RunMaterials:
     first_account: Mapping[Channel, str]  # the account a channel uses first
     is_idempotent: bool  # every account takes the same message twice without harm
     is_drill: bool = False  # an exercise: everything of it is stamped
+    prepared: dict[tuple[object, ...], Prepared] = field(default_factory=dict, compare=False, repr=False)
 
     def claim_rules(self, lane: int) -> tuple[str, bool]:
         """The zone of contacts without one, and whether opt-outs are overridden: an emergency of a bank that allows it."""

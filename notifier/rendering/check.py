@@ -52,7 +52,7 @@ def check_template(template: Template, bank: Bank) -> list[Problem]:
         problems += _check_markup(template)
         problems += _check_variables(template, syntax)
         problems += _check_unsubscribe(template, syntax)
-        problems += _check_rendering(template, bank)
+        problems += _check_rendering(template, bank, syntax)
     distinct = dict.fromkeys(problems)
     return sorted(distinct, key=lambda problem: problem.severity is Severity.REMARK)
 
@@ -142,9 +142,9 @@ def _check_unsubscribe(template: Template, syntax: Syntax) -> Iterator[Problem]:
             )
 
 
-def _check_rendering(template: Template, bank: Bank) -> Iterator[Problem]:
+def _check_rendering(template: Template, bank: Bank, syntax: Syntax) -> Iterator[Problem]:
     try:
-        compiled = CompiledTemplate(template, bank)
+        compiled = CompiledTemplate(template, bank, syntax)
     except DefinitionError as error:
         yield Problem(place=error.place, text=error.problem, remedy=error.remedy)
         return

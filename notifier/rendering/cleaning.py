@@ -20,7 +20,12 @@ def clean_text(text: str) -> str:
 
 def clean_line(text: str) -> str:
     """The same on one line, outer blanks removed; safe inside a header."""
-    return _BLANKS.sub(" ", clean_text(text)).strip()
+    return one_line(clean_text(text))
+
+
+def one_line(text: str) -> str:
+    """Each run of blanks one space, none at the ends."""
+    return _BLANKS.sub(" ", text).strip()
 
 
 def tidy(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Bank, Template
@@ -38,12 +39,27 @@ def optional_paths(template: Template) -> frozenset[str]:
     return frozenset(declared | {"contact.name"} | {f"links.{name}" for name in LINKS})
 
 
-def template_values(context: RenderContext, locale: str, template: Template, bank: Bank) -> dict[str, object]:
-    """The context of contract and check, in the message's locale; an empty name or attribute counts as missing."""
+def template_values(context: RenderContext, locale: str, template: Template, bank: Bank) -> dict[str, Any]:
+    """The context of contract and check, in the message's locale."""
+    return {
+        **contact_values(context, locale, bank),
+        "inputs": input_values(context, locale, template),
+        "survey": Values("survey", context.survey),
+        "message": Values("message", {"purpose": context.purpose.value, "step": context.step, "locale": locale}),
+    }
+
+
+def input_values(context: RenderContext, locale: str, template: Template) -> Values:
+    """`inputs.*`: those of the run or the API send, and the step's."""
     inputs = {**context.inputs, **context.values}
     for name, value in inputs.items():
         if isinstance(value, Mapping):
             inputs[name] = in_locale(value, locale, template)
+    return Values("inputs", inputs)
+
+
+def contact_values(context: RenderContext, locale: str, bank: Bank) -> dict[str, Any]:
+    """What differs from contact to contact; an empty name or attribute counts as missing."""
     attributes = {name: value for name, value in context.attributes.items() if value != ""}
     contact = {"name": context.name or None, "locale": context.locale or locale}
     contact_values = Values("contact", contact)
@@ -51,10 +67,7 @@ def template_values(context: RenderContext, locale: str, template: Template, ban
     return {
         "contact": contact_values,
         "greeting": greeting(bank, locale, context.name),
-        "inputs": Values("inputs", inputs),
         "links": Values("links", {name: url for name, url in context.links.items() if url}),
-        "survey": Values("survey", context.survey),
-        "message": Values("message", {"purpose": context.purpose.value, "step": context.step, "locale": locale}),
     }
 
 

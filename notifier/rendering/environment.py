@@ -8,14 +8,15 @@ from typing import Any
 
 from jinja2 import DictLoader, StrictUndefined, Undefined, UndefinedError, nodes
 from jinja2.environment import TemplateModule
-from jinja2.runtime import BlockReference, LoopContext, Macro
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from notifier.domain.errors import RenderError
 from notifier.domain.template import Bank
 from notifier.rendering.cleaning import clean_text
-from notifier.rendering.filters import TEXT_LIMIT, allowed_filters, allowed_tests
+from notifier.rendering.filters import TEXT_LIMIT, allowed_filters, allowed_tests, each
+from notifier.rendering.slots import CannotPrepare, Looked, Slot, clean_around, later, room, wary
 
 LOOP_FACTS = frozenset({"index", "index0", "first", "last", "length", "revindex"})
 _DATE_FACTS = frozenset({"year", "month", "day", "hour", "minute"})
@@ -59,6 +60,12 @@ class Fixed(str):
     __slots__ = ()
 
 
+class Said(str):
+    """What a macro or `super()` of a text file said; printed already, so marks of slots in it are ours."""
+
+    __slots__ = ()
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """One template version in one locale."""
 
@@ -75,8 +82,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.optional = optional
         self.globals.clear()
         self.globals["bank"] = bank_values(bank, locale)
-        self.filters = dict[str, Any](allowed_filters(locale, bank))
-        self.tests = dict[str, Any](allowed_tests())
+        self.filters = dict[str, Any](later(allowed_filters(locale, bank)) | wary({"each": each}))
+        self.tests = dict[str, Any](wary(allowed_tests()))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Keys of our own values, facts of loops and dates, imported macros; never an attribute of an object."""
@@ -85,6 +92,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return value if value is not None else self._missing(f"{obj.path}.{attribute}")
         if isinstance(obj, Undefined):
             raise UndefinedError(obj._undefined_message)
+        if isinstance(obj, Slot):
+            raise Looked(obj.path)
         if _may_read(obj, attribute):
             return getattr(obj, attribute)
         return Missing(hint=f"{attribute} is not set")
@@ -95,11 +104,18 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return self.getattr(obj, argument)
         if isinstance(obj, list | tuple) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
             return obj[argument]
+        if isinstance(obj, Slot):
+            raise Looked(obj.path)
         return Missing(hint=f"item {argument} is not set")
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Only macros and `super()`."""
         return isinstance(obj, Macro | BlockReference)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
+        """A macro's text in a text file knows that it was printed once."""
+        said = super().call(__context, __obj, *args, **kwargs)
+        return Said(said) if type(said) is str else said
 
     def _missing(self, path: str) -> Missing:
         kind = Absent if path in self.optional or path.startswith("survey.") else Missing
@@ -128,11 +144,14 @@ def print_value(value: Any) -> Any:
     kind = type(value)
     if kind is Markup or kind is Fixed:
         return value
-    if kind is not str:
-        value = _as_text(value)
-    if len(value) > TEXT_LIMIT:
-        raise RenderError(f"a text is longer than {TEXT_LIMIT:,} characters")
-    text = clean_text(value)
+    if kind is Slot:
+        text = value.mark
+    else:
+        if kind is not str:
+            value = _as_text(value)
+        if len(value) > TEXT_LIMIT:
+            raise RenderError(f"a text is longer than {TEXT_LIMIT:,} characters")
+        text = clean_text(value) if kind is not Said else _said_again(value)
     collected = printed.get()
     if collected is None:
         return text
@@ -163,6 +182,12 @@ def bank_values(bank: Bank, locale: str) -> Values:
         "logo": bank.logo,
     }
     return Values("bank", {key: Fixed(clean_text(text)) for key, text in texts.items()})
+
+
+def _said_again(text: str) -> str:
+    if "\ue000" in text and room([text]) > TEXT_LIMIT:
+        raise CannotPrepare
+    return clean_around(text)
 
 
 def _as_text(value: object) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import css_inline
 
+from notifier.rendering.slots import CannotPrepare
+
 _MARK = re.compile("\ue000([0-9]+)\ue001")
 _KEPT_SHAPES = 64
 
@@ -31,7 +33,7 @@ class HtmlShapes:
         self._plans: dict[str, _Plan | None] = {}
 
     def fill(self, shape: str, values: list[str]) -> str:
-        """The inlined HTML with the values (already escaped) in place."""
+        """The inlined HTML with the values (already escaped) in place; `CannotPrepare` where one is a slot inlining would touch."""
         if shape in self._plans:
             plan = self._plans[shape]
         else:
@@ -39,6 +41,8 @@ class HtmlShapes:
                 self._plans.clear()
             plan = self._plans[shape] = _plan(shape, len(values))
         if plan is None:
+            if any("\ue000" in value for value in values):
+                raise CannotPrepare
             return inline_css(_MARK.sub(lambda mark: values[int(mark[1])], shape))
         pieces = list(plan.pieces)
         for position, number in plan.slots:

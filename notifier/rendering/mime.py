@@ -3,10 +3,12 @@
 import re
 from base64 import b64encode
 from binascii import b2a_qp
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
+from typing import Protocol
 
 from notifier.domain.channel import EmailContent
 from notifier.domain.errors import RenderError
@@ -15,7 +17,8 @@ from notifier.rendering.cleaning import clean_line
 _ONE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _PLAIN_URL = re.compile(r"(?:https://|mailto:)[!#-;=?-~]{1,900}")
 _PLAIN_ID = re.compile(r"[!-;=?-~]{1,200}@[!-;=?-~]{1,200}")
-_LINE = 76
+_LINE, _LINE_BYTES = 76, 57
+_WORTH_KEEPING_BYTES = 400
 _LONGEST = 900  # RFC 5321 ends at 998
 _WORD_BYTES = 45  # 60 characters of base64 and the frame of an encoded word: 72 of the 75 allowed
 _FIRST_WORD_BYTES = 36  # leaves room for the header's name
@@ -36,6 +39,19 @@ _PART_HEADS = {
 }
 
 
+class Bodied(Protocol):
+    """An e-mail that makes its own MIME parts."""
+
+    @property
+    def subject(self) -> str:
+        """Its subject."""
+        ...
+
+    def parts(self) -> tuple[bytes, ...]:
+        """Head and body of the plain text, then of the HTML."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class MimeSkeleton:
     """The headers that are the same in every message; build it once per run, step and sender.
@@ -53,7 +69,7 @@ class MimeSkeleton:
 
     def build(
         self,
-        content: EmailContent,
+        content: "EmailContent | Bodied",
         *,
         to: str,
         message_id: str,
@@ -74,7 +90,11 @@ class MimeSkeleton:
             f"Subject: {encode_words(clean_line(content.subject))}\r\n"
             f"{_unsubscribe(unsubscribe_url, unsubscribe_mailto)}"
         )
-        parts = (*_part("plain", content.text), *_part("html", content.html))
+        parts: tuple[bytes, ...]
+        if isinstance(content, EmailContent):
+            parts = (*_part("plain", content.text), *_part("html", content.html))
+        else:
+            parts = content.parts()
         return b"".join((self._fixed, head.encode("ascii"), _OPENING, *parts, _CLOSING))
 
     @cached_property
@@ -92,7 +112,7 @@ class MimeSkeleton:
 
 
 def build_mime(  # noqa: PLR0913 - one argument per header
-    content: EmailContent,
+    content: "EmailContent | Bodied",
     *,
     sender: str,
     to: str,
@@ -165,9 +185,47 @@ def _part(kind: str, text: str) -> tuple[bytes, bytes]:
     return _PART_HEADS[kind, _QP], b2a_qp(raw, istext=True) + b"\r\n"
 
 
+class PreparedPart:
+    """A part whose pieces stand, the odd ones to be filled; the bytes are those of the whole text encoded at once.
+
+    Long pieces are encoded once for each of the 57 places in a line they can begin at.
+    """
+
+    def __init__(self, kind: str, pieces: Sequence[str], slots: Sequence[tuple[int, int]]) -> None:
+        self._kind, self._texts, self._slots = kind, pieces, slots
+        last = pieces[-1] if pieces[-1].endswith("\n") else pieces[-1] + "\n"
+        self._pieces = [piece.replace("\n", "\r\n").encode() for piece in (*pieces[:-1], last)]
+        self._is_base64 = not all(piece.isascii() for piece in self._pieces) and "\r" not in "".join(pieces)
+        self._ready: list[dict[int, bytes]] = [{} for _ in pieces]
+
+    def fill(self, values: Sequence[str]) -> tuple[bytes, bytes]:
+        """Head and body with these values, which hold no line ends."""
+        taken = {at: values[number] for at, number in self._slots}
+        if not self._is_base64:
+            return _part(self._kind, "".join(taken.get(at, piece) for at, piece in enumerate(self._texts)))
+        lines, waiting = list[bytes](), b""
+        for at, piece in enumerate(self._pieces):
+            if at in taken:
+                waiting += taken[at].encode()
+            elif len(piece) < _WORTH_KEEPING_BYTES:
+                waiting += piece
+            else:
+                start = -len(waiting) % _LINE_BYTES
+                end = len(piece) - (len(piece) - start) % _LINE_BYTES
+                lines += (_base64_lines(waiting + piece[:start]), self._encoded(at, start, end))
+                waiting = piece[end:]
+        return _PART_HEADS[self._kind, _BASE64], b"".join((*lines, _base64_lines(waiting)))
+
+    def _encoded(self, at: int, start: int, end: int) -> bytes:
+        ready = self._ready[at]
+        if start not in ready:
+            ready[start] = _base64_lines(self._pieces[at][start:end])
+        return ready[start]
+
+
 def _base64_lines(raw: bytes) -> bytes:
     encoded = b64encode(raw)
-    return b"\r\n".join([encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]) + b"\r\n"
+    return b"".join([encoded[at : at + _LINE] + b"\r\n" for at in range(0, len(encoded), _LINE)])
 
 
 def _unsubscribe(url: str, mailto: str) -> str:

@@ -12,13 +12,14 @@ from notifier.domain.channel import Channel, Content, EmailContent, PostContent,
 from notifier.domain.errors import DefinitionError, RenderError
 from notifier.domain.purpose import Purpose
 from notifier.domain.template import Bank, Template
-from notifier.rendering.cleaning import clean_line, tidy
+from notifier.rendering.cleaning import one_line, tidy
 from notifier.rendering.context import RenderContext, optional_paths, template_values
 from notifier.rendering.environment import TemplateEnvironment, printed
 from notifier.rendering.html import HtmlShapes
 from notifier.rendering.problems import Severity, place, sources
+from notifier.rendering.slots import clean_around
 from notifier.rendering.sms import count_parts, to_gsm7
-from notifier.rendering.syntax import check_syntax
+from notifier.rendering.syntax import Syntax, check_syntax
 
 RENDERER_VERSION = 1
 """Rises when the same template and values would give other content; stored beside each hash."""
@@ -34,8 +35,8 @@ _CLOSING = tuple("。！？；，、.!?;,")
 class CompiledTemplate:
     """A template version ready to render; make it once with `compile_template`, keep it, share it between threads."""
 
-    def __init__(self, template: Template, bank: Bank) -> None:
-        self.template, self.bank = template, bank
+    def __init__(self, template: Template, bank: Bank, syntax: Syntax) -> None:
+        self.template, self.bank, self._syntax = template, bank, syntax
         self._offered = {channel: template.locales(channel) for channel in Channel}
         self._locales = {
             locale: _Files(template, bank, locale) for locale in frozenset().union(*self._offered.values())
@@ -45,22 +46,39 @@ class CompiledTemplate:
         """The content of one message, or `RenderError` naming the variable that is missing; never a half text."""
         if locale not in self._offered[channel]:
             raise RenderError(f"the template {self.template.key} has no {channel} text in {locale}")
+        said = self.say(channel, locale, template_values(context, locale, self.template, self.bank))
+        return self.finish(channel, locale, said, context.purpose) if isinstance(said, str) else said
+
+    def say(self, channel: Channel, locale: str, values: Mapping[str, object]) -> EmailContent | str:
+        """An e-mail, or the body of an SMS or a post, from the values a template sees."""
         files = self._locales[locale]
-        values = template_values(context, locale, self.template, self.bank)
-        values |= files.fixed_values
-        if channel is Channel.EMAIL:
-            return files.email(values)
-        if channel is Channel.SMS:
-            return files.sms(values, context.purpose)
-        return files.post(values)
+        return files.email(values) if channel is Channel.EMAIL else files.body(channel, values)
+
+    def finish(self, channel: Channel, locale: str, body: str, purpose: Purpose) -> SmsContent | PostContent:
+        """An SMS or a post with what the bank adds, held against the limits."""
+        return self._locales[locale].finish(channel, body, purpose)
+
+    def reads(self, channel: Channel, locale: str) -> tuple[str, ...]:
+        """The variables that the files of one text name, sorted: `contact.attributes.branch`, `greeting`."""
+        files = self._locales[locale].starts(channel)
+        reached = {name for file in files for name in self._syntax.reach(file)}
+        return tuple(sorted({_variable(use.path) for name in reached for use in self._syntax.files[name].uses}))
+
+    def locale_for(self, channel: Channel, wanted: str) -> str | None:
+        """As `Template.locale_for`, without looking through the files again."""
+        offered, default = self._offered[channel], self.bank.default_locale
+        return next(
+            (name for name in (wanted, self.template.fallback.get(wanted, ""), default) if name in offered), None
+        )
 
 
 def compile_template(template: Template, bank: Bank) -> CompiledTemplate:
     """Checks the syntax and compiles every file once; `DefinitionError` with file, line, column and remedy."""
-    for problem in check_syntax(template).problems:
+    syntax = check_syntax(template)
+    for problem in syntax.problems:
         if problem.severity is Severity.ERROR:
             raise DefinitionError(problem.place, problem.text, problem.remedy)
-    return CompiledTemplate(template, bank)
+    return CompiledTemplate(template, bank, syntax)
 
 
 def content_hash(content: Content, links: Mapping[str, str] | None = None) -> bytes:
@@ -102,7 +120,7 @@ class _Files:
         optional = optional_paths(template)
         self._sources = sources(template)
         self._environment = TemplateEnvironment(self._sources, locale=locale, bank=bank, optional=optional)
-        self.fixed_values = dict(self._environment.globals)
+        self._globals = dict(self._environment.globals)
         self._suffix = bank.sms_opt_out.get(locale, bank.default_locale)
         self._signature = bank.sms_signature.get(locale, bank.default_locale)
         self._shapes = HtmlShapes()
@@ -110,8 +128,8 @@ class _Files:
         subject = self._subject_name()
         self._compiled = {name: self._compile(name) for name in [*names, subject] if name in self._sources}
 
-    def email(self, values: dict[str, object]) -> EmailContent:
-        subject = clean_line(self._run(self._subject_name(), values))
+    def email(self, values: Mapping[str, object]) -> EmailContent:
+        subject = one_line(clean_around(self._run(self._subject_name(), values)))
         if not subject or len(subject) > MAX_SUBJECT_CHARACTERS:
             raise RenderError(f"the subject is empty or longer than {MAX_SUBJECT_CHARACTERS} characters")
         text = tidy(self._run(f"email.{self._locale}.txt", values)) + "\n"
@@ -121,8 +139,25 @@ class _Files:
             raise RenderError(f"the e-mail is larger than {MAX_EMAIL_BYTES // 1000} kB")
         return content
 
-    def sms(self, values: dict[str, object], purpose: Purpose) -> SmsContent:
-        body = tidy(self._run(f"sms.{self._locale}.txt", values)).replace("\n\n", "\n")
+    def starts(self, channel: Channel) -> list[str]:
+        """The files a text of this channel begins with."""
+        name = f"{channel}.{self._locale}"
+        return [f"{name}.html", f"{name}.txt", self._subject_name()] if channel is Channel.EMAIL else [f"{name}.txt"]
+
+    def body(self, channel: Channel, values: Mapping[str, object]) -> str:
+        """What the file of an SMS or a post says."""
+        body = tidy(self._run(f"{channel}.{self._locale}.txt", values))
+        return body.replace("\n\n", "\n") if channel is Channel.SMS else body
+
+    def finish(self, channel: Channel, body: str, purpose: Purpose) -> SmsContent | PostContent:
+        """The body with what the bank adds, held against the limits."""
+        if channel is Channel.SMS:
+            return self._sms(body, purpose)
+        if not body or len(body) > MAX_POST_CHARACTERS:
+            raise RenderError(f"the post is empty or longer than {MAX_POST_CHARACTERS} characters")
+        return PostContent(text=body)
+
+    def _sms(self, body: str, purpose: Purpose) -> SmsContent:
         if not body:
             raise RenderError("the SMS is empty")
         suffix = self._suffix if purpose is Purpose.MARKETING else ""
@@ -133,13 +168,7 @@ class _Files:
             raise RenderError(f"the SMS has {count.parts} parts, at most {MAX_SMS_PARTS} are sent")
         return SmsContent(text=text, parts=count.parts, encoding=count.encoding)
 
-    def post(self, values: dict[str, object]) -> PostContent:
-        text = tidy(self._run(f"social.{self._locale}.txt", values))
-        if not text or len(text) > MAX_POST_CHARACTERS:
-            raise RenderError(f"the post is empty or longer than {MAX_POST_CHARACTERS} characters")
-        return PostContent(text=text)
-
-    def _html(self, values: dict[str, object]) -> str:
+    def _html(self, values: Mapping[str, object]) -> str:
         collected: list[str] = []
         token = printed.set(collected)
         try:
@@ -158,13 +187,13 @@ class _Files:
         except (TemplateError, SyntaxError, RecursionError, MemoryError) as error:
             raise DefinitionError(place(self._template, name), "cannot be compiled", "Make it simpler") from error
 
-    def _run(self, name: str, values: dict[str, object]) -> str:
+    def _run(self, name: str, values: Mapping[str, object]) -> str:
         template = self._compiled.get(name)
         if template is None:
             raise RenderError(f"{name} is missing in the template {self._template.key}")
         pieces, size = [], 0
         try:
-            for piece in template.root_render_func(template.new_context(values, shared=True)):
+            for piece in template.root_render_func(template.new_context({**self._globals, **values}, shared=True)):
                 pieces.append(piece)
                 size += len(piece)
                 if size > MAX_EMAIL_BYTES:
@@ -177,6 +206,12 @@ class _Files:
             # Their words may hold a contact's data, so neither they nor their traceback travel on.
             raise RenderError(f"{name}: a value is of a kind the template does not expect") from None
         return "".join(pieces)
+
+
+def _variable(path: str) -> str:
+    """The value a template gets, of which `path` may name an item."""
+    parts = path.split(".")
+    return ".".join(parts[: 3 if parts[:2] == ["contact", "attributes"] else 2])
 
 
 def _size(content: EmailContent) -> int:

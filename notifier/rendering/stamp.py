@@ -18,6 +18,11 @@ class _Words:
         """The mark as it stands before other words."""
         return self.mark if self.mark.endswith("】") else f"{self.mark} "
 
+    @property
+    def first(self) -> str:
+        """The line that stands before everything else."""
+        return f"{self.opening}{self.sentence}"
+
 
 _WORDS = {
     "zh": _Words("【演练】", "本消息仅为演练，请勿据此行动。"),
@@ -50,30 +55,30 @@ def stamp_exercise(content: Content, locale: str) -> Content:
 
     The parts of an SMS are counted again. Stamp once, before the hash is taken: what is shown later is stamped too.
     """
-    words = _words(locale)
-    first = f"{words.opening}{words.sentence}"
     match content:
         case EmailContent():
-            return _stamp_email(content, words, first)
+            return stamp_email(content, locale)
         case SmsContent():
-            return _stamp_sms(content, first)
+            return _stamp_sms(content, _words(locale).first)
         case PostContent():
-            return replace(content, text=f"{first}\n\n{content.text}")
+            return replace(content, text=f"{_words(locale).first}\n\n{content.text}")
 
 
 def _words(locale: str) -> _Words:
     return _WORDS.get(locale.partition("-")[0].lower(), _BOTH)
 
 
-def _stamp_email(content: EmailContent, words: _Words, first: str) -> EmailContent:
-    banner = _BANNER.format(escape(first))
+def stamp_email(content: EmailContent, locale: str) -> EmailContent:
+    """An e-mail as `stamp_exercise` makes it."""
+    words = _words(locale)
+    banner = _BANNER.format(escape(words.first))
     body = _BODY.search(content.html)
     at = body.end() if body else 0
     return replace(
         content,
         subject=f"{words.opening}{content.subject}",
         html=f"{content.html[:at]}{banner}{content.html[at:]}",
-        text=f"{first}\n\n{content.text}",
+        text=f"{words.first}\n\n{content.text}",
     )
 
 

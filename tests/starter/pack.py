@@ -40,7 +40,8 @@ def pack() -> Definitions:
 
 
 @cache
-def _compiled(key: str) -> CompiledTemplate:
+def compiled(key: str) -> CompiledTemplate:
+    """A template of the pack, ready to render."""
     return compile_template(pack().templates[key].value, pack().bank.value)
 
 
@@ -49,11 +50,12 @@ def messages(*, longest: bool = False, name: str = "") -> Iterator[Sent]:
     for entry in pack().campaigns.values():
         for step in entry.value.steps:
             for locale in LOCALES:
-                for inputs in _inputs(entry.value, locale, longest=longest):
+                for inputs in example_inputs(entry.value, locale, longest=longest):
                     yield from _render(entry.value, step, locale, inputs, name)
 
 
-def _inputs(campaign: Campaign, locale: str, *, longest: bool) -> Iterator[dict[str, object]]:
+def example_inputs(campaign: Campaign, locale: str, *, longest: bool = False) -> Iterator[dict[str, object]]:
+    """One set of inputs for each choice there is."""
     given = {key: _value(field, locale, longest=longest) for key, field in campaign.inputs.items()}
     choices = [(key, choice) for key, field in campaign.inputs.items() for choice in field.choices]
     for key, choice in choices or [("", "")]:
@@ -76,13 +78,14 @@ def _render(campaign: Campaign, step: Step, locale: str, inputs: dict[str, objec
     links |= {"preferences": "", "verify": "", "online": "", "survey": SURVEY_LINK if survey else ""}
     context = RenderContext(name=name, inputs=inputs, values=step.values, links=links, purpose=purpose, step=step.name)
     if survey:
-        context = replace(context, survey=_survey_facts(survey, locale))
+        context = replace(context, survey=survey_facts(survey, locale))
     for channel in (*step.channels, *step.by, *([Channel.SOCIAL] if step.is_post else [])):
-        content = _compiled(step.template).render(channel, locale, context)
+        content = compiled(step.template).render(channel, locale, context)
         yield Sent(name=f"{campaign.key}/{step.name}", channel=channel, locale=locale, content=content)
 
 
-def _survey_facts(survey: Survey, locale: str) -> dict[str, object]:
+def survey_facts(survey: Survey, locale: str) -> dict[str, object]:
+    """What its template sees of a survey."""
     first = survey.questions[0]
     texts = {"title": survey.title, "intro": survey.intro, "question": first.text}
     return {key: text.get(locale, locale) for key, text in texts.items()} | {"scale": first.scale}
