@@ -44,6 +44,10 @@ class Accounts:
                 self._open[definition_id] = account, self._provider(account, team_id)
         return self._open[definition_id]
 
+    def known(self, definition_id: int) -> Account | None:
+        """The account of this definition if it is open."""
+        return self._open[definition_id][0] if definition_id in self._open else None
+
     async def latest(self) -> Mapping[str, Provider]:
         """The provider of every account that may report, by key, at most a few seconds old; for callbacks.
 

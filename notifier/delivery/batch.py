@@ -2,28 +2,33 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from notifier.delivery.accounts import Accounts
+from notifier.delivery.breaker import KEEPS_PAUSED, Breakers
 from notifier.delivery.compose import Composed, Composer, Source
 from notifier.delivery.gate import Gate
 from notifier.delivery.materials import RunMaterials
-from notifier.delivery.outcome import hand_to, not_begun, not_rendered, wait_for_account
+from notifier.delivery.outcome import ACCOUNT, Handed, hand_to, not_begun, not_rendered, wait_for_account
+from notifier.delivery.room import Assigned, Room, Rooms
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
 from notifier.domain.errors import InputError, RenderError
 from notifier.domain.keys import derive_keys
 from notifier.domain.message import MessageId, State
-from notifier.domain.purpose import Purpose
+from notifier.domain.purpose import PURPOSE_OF_LANE, Purpose
+from notifier.domain.rate import URGENT_LANES
+from notifier.domain.retry import FAILS_OVER, Trouble
 from notifier.logs import get_logger
 from notifier.providers.base import Provider
 from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
 from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, may_still_go
+from notifier.store.messages.give_back import spare_tries
 from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.targets import keep_targets
 
@@ -31,6 +36,7 @@ log = get_logger()
 _TRUST_CLAIM_S = 0.5  # what waits longer is looked at again before the wire: a stop holds within a second
 _RECORD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED_TARGETS = 10_000
+_HELD_S = 2.0  # what a paused or slowed account left in a batch comes back so soon
 
 
 @dataclass(slots=True)
@@ -38,34 +44,46 @@ class _Wire:
     """One batch on its way out, and what is known of each message should it stop here."""
 
     batch: Batch
+    assigned: Assigned
     materials: RunMaterials
     lane: int
     receipts: dict[MessageId, Receipt]
+    spared: set[MessageId] = field(default_factory=set)  # refused for no fault of theirs: no try is counted
+    held: set[str] = field(default_factory=set)  # accounts that said "too fast": what has not begun goes back
+
+    def settle(self, receipt: Receipt, *, spared: bool) -> None:
+        self.receipts[receipt.id] = receipt
+        (self.spared.add if spared else self.spared.discard)(receipt.id)
 
 
 class BatchSender:
     """Sends claimed batches over the open accounts of a process."""
 
-    def __init__(self, settings: Settings, database: Database, accounts: Accounts) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, accounts: Accounts, *, rooms: Rooms, breakers: Breakers
+    ) -> None:
         self._settings, self._database, self._accounts = settings, database, accounts
+        self._rooms, self._breakers = rooms, breakers
         self._composer = Composer(settings.public_url, derive_keys(settings.secret).links)
         self._targets: dict[str, int] = {}
         self._gates: dict[int, Gate] = {}
 
-    async def slots(self, materials: RunMaterials, lane: int) -> int:
-        """As many as any account of the run can have on the wire at once."""
+    async def slots(self, materials: RunMaterials, room: Room, lane: int) -> int:
+        """As many as any account that has room can have on the wire at once."""
         least = self._settings.worker_concurrency
-        for definition_id in materials.accounts.values():
+        for key, left in room.left.items():
             try:
-                _, provider = await self._accounts.get(definition_id)
+                if left and key:
+                    _, provider = await self._accounts.get(materials.accounts[key])
+                    least = min(least, self._gate(materials.accounts[key], provider).share(lane))
             except InputError:
                 continue  # its messages wait until it can be opened
-            least = min(least, self._gate(definition_id, provider).share(lane))
         return least
 
-    async def deliver(self, batch: Batch, materials: RunMaterials, lane: int) -> None:
+    async def deliver(self, batch: Batch, assigned: Assigned, materials: RunMaterials, lane: int) -> None:
         """Hand a batch over; what is known of each message is recorded also where this is cancelled."""
-        wire = _Wire(batch, materials, lane, {message.id: not_begun(message) for message in batch.messages})
+        wire = _Wire(batch, assigned, materials, lane, {message.id: not_begun(message) for message in batch.messages})
+        wire.spared.update(wire.receipts)
         lease = asyncio.create_task(self._keep_lease(batch))
         try:
             composed = {message.id: self._compose(message, materials) for message in batch.messages}
@@ -77,7 +95,12 @@ class BatchSender:
                     group.create_task(self._hand_over(message, composed[message.id], wire))
         finally:
             lease.cancel()
-            await asyncio.shield(self._record(batch, list(wire.receipts.values())))
+            await asyncio.shield(self._record(batch, list(wire.receipts.values()), wire.spared))
+
+    async def give_up(self, batch: Batch) -> None:
+        """All of it goes back: nothing of it has begun."""
+        receipts = [not_begun(message) for message in batch.messages]
+        await self._record(batch, receipts, {message.id for message in batch.messages})
 
     async def _begin(self, batch: Batch) -> bool:
         """Whether it may leave now; a suspect that ends its worker before this was certainly not sent."""
@@ -96,12 +119,14 @@ class BatchSender:
             except TRANSIENT as error:
                 log.warning("delivery.lease_not_extended", claim=batch.claim_id, error=type(error).__name__)
 
-    async def _record(self, batch: Batch, receipts: Sequence[Receipt]) -> None:
+    async def _record(self, batch: Batch, receipts: Sequence[Receipt], spared: Collection[MessageId]) -> None:
         """Receipts are precious: what is not recorded is in doubt. So the database gets some time to come back."""
         for wait_s in (*_RECORD_AGAIN_S, None):
             try:
                 async with self._database.transaction() as tx:
                     held = await record_receipts(tx, batch.run_id, batch.claim_id, receipts)
+                    if spared and held == len(receipts):
+                        await spare_tries(tx, batch.run_id, spared)
                 break
             except TRANSIENT as error:
                 if wait_s is None:
@@ -137,32 +162,85 @@ class BatchSender:
             self._targets = {**(self._targets if len(self._targets) < _REMEMBERED_TARGETS else {}), **found}
 
     async def _hand_over(self, message: Claimed, composed: Composed | Receipt, wire: "_Wire") -> None:
+        """To its account; after a definite refusal of that account's making to the next one of the channel."""
         if isinstance(composed, Receipt):
-            wire.receipts[message.id] = composed
+            wire.settle(composed, spared=False)
             return
-        key = message.account or wire.materials.first_account.get(Channel(message.channel), "")
-        if key not in wire.materials.accounts:
-            wire.receipts[message.id] = wait_for_account(message, f"no account carries {message.channel}")
-            return
+        first = wire.assigned.accounts[message.id]
+        others = [key for key in wire.materials.routes.get(Channel(message.channel), ()) if key != first]
+        self._rooms.charge(wire.materials, first, composed.parts or 1)
+        if await self._try(message, composed, first, wire=wire) and message.id not in wire.assigned.bound:
+            for key in others:
+                if not await self._try(message, composed, key, wire=wire, again=True):
+                    return
+
+    async def _try(self, message: Claimed, composed: Composed, key: str, *, wire: "_Wire", again: bool = False) -> bool:
+        """Hand it to one account; True where the next one may have it."""
+        found = await self._prepare(message, composed, key, wire)
+        if isinstance(found, Receipt):
+            if not again:
+                wire.settle(found, spared=found.code == ACCOUNT)
+            return found.code == ACCOUNT
+        account, provider, outgoing = found
+        if again and not await self._rooms.take_one(wire.materials, account, wire.lane, parts=composed.parts or 1):
+            return False
+        facts = self._facts(message, composed, wire.materials, account)
+        async with self._pass(wire.materials.accounts[key], wire.lane, provider):
+            if self._shall_wait(key, wire):
+                if not again:
+                    wire.settle(wait_for_account(message, "the account pauses", again_s=_HELD_S), spared=True)
+                return True
+            handed = await self._send(message, outgoing, provider, facts, wire)
+        if handed is None:
+            return False
         try:
-            account, provider = await self._accounts.get(wire.materials.accounts[key])
-            tracked = self._composer.track(composed, wire.materials, message.id, self._targets)
-            outgoing = self._outgoing(message, tracked, wire.materials, account)
+            await self._learn(message, handed, account, wire)
+        except TRANSIENT as error:
+            log.warning("delivery.outcome_not_told", account=key, error=type(error).__name__)
+        return handed.trouble in FAILS_OVER
+
+    def _shall_wait(self, key: str, wire: "_Wire") -> bool:
+        """What befell the account since the claim counts for what has not begun."""
+        is_paused = self._breakers.is_paused(wire.materials.team_id, key) and key not in wire.assigned.probes
+        return is_paused or key in wire.held
+
+    async def _prepare(
+        self, message: Claimed, composed: Composed, key: str, wire: "_Wire"
+    ) -> tuple[Account, Provider, Outgoing] | Receipt:
+        materials = wire.materials
+        if key not in materials.accounts:
+            return wait_for_account(message, f"no account carries {message.channel}")
+        try:
+            account, provider = await self._accounts.get(materials.accounts[key])
+            composed = self._composer.track(composed, materials, message.id, self._targets)
+            outgoing = self._outgoing(message, composed, account, wire)
             if provider.capabilities.takes_mime:
-                outgoing = self._with_mime(message, tracked, wire.materials, outgoing)
+                outgoing = self._with_mime(message, composed, materials, outgoing)
         except InputError as error:
-            wire.receipts[message.id] = wait_for_account(message, str(error))
+            return wait_for_account(message, str(error))
         except RenderError as error:
-            wire.receipts[message.id] = not_rendered(message, str(error))
+            return not_rendered(message, str(error))
         except TRANSIENT:
             raise
         except Exception as error:  # noqa: BLE001 - see `_compose`
             log.error("delivery.compose_failed", message=message.id, error=type(error).__name__)
-            wire.receipts[message.id] = not_rendered(message, f"unexpected {type(error).__name__}")
-        else:
-            facts = self._facts(message, composed, wire.materials, account)
-            async with self._pass(wire.materials.accounts[key], wire.lane, provider):
-                await self._send(message, outgoing, provider, facts, wire)
+            return not_rendered(message, f"unexpected {type(error).__name__}")
+        return account, provider, outgoing
+
+    async def _learn(self, message: Claimed, handed: Handed, account: Account, wire: "_Wire") -> None:
+        """What one hand-over says about its account, told to all workers."""
+        team_id, trouble = wire.materials.team_id, handed.trouble
+        if trouble is Trouble.TOO_FAST:
+            if not account.group_of(message.address):
+                wire.held.add(account.key)
+            await self._rooms.slow_down(wire.materials, account, message.address, closed_s=handed.retry_after_s)
+        if cause := self._breakers.note(team_id, account.key, trouble, took_s=handed.took_s):
+            receipt = handed.receipt
+            await self._breakers.pause(team_id, account.key, cause=cause, reason=receipt.reason, code=receipt.code)
+            return
+        is_well = account.key in wire.assigned.probes and trouble not in KEEPS_PAUSED
+        if is_well and await self._breakers.resume(team_id, account.key):
+            await self._rooms.restart(wire.materials, account)
 
     def _pass(self, definition_id: int, lane: int, provider: Provider) -> AbstractAsyncContextManager[None]:
         if provider.capabilities.idempotent:
@@ -177,15 +255,18 @@ class BatchSender:
 
     async def _send(
         self, message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any], wire: "_Wire"
-    ) -> None:
+    ) -> Handed | None:
+        """None: something forbids it since the claim; it goes back, and the next claim says why."""
         if time.monotonic() - wire.batch.claimed_s > _TRUST_CLAIM_S:
             zone, override = wire.materials.claim_rules(wire.lane)
             run_id, claim_id = wire.batch.run_id, wire.batch.claim_id
             async with self._database.transaction() as tx:
                 if not await may_still_go(tx, run_id, claim_id, message.id, zone=zone, override_opt_out=override):
-                    return  # back to the queue: the next claim says why it may not go
-        wire.receipts[message.id] = Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut")
-        wire.receipts[message.id] = await hand_to(message, outgoing, provider, facts)
+                    return None
+        wire.settle(Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut"), spared=False)
+        handed = await hand_to(message, outgoing, provider, purpose=PURPOSE_OF_LANE[wire.lane], facts=facts)
+        wire.settle(handed.receipt, spared=handed.spared)
+        return handed
 
     def _facts(
         self, message: Claimed, composed: Composed, materials: RunMaterials, account: Account
@@ -204,8 +285,8 @@ class BatchSender:
         step = materials.steps[message.step]
         return step.template.template.keep_content or step.purpose is Purpose.EMERGENCY
 
-    def _outgoing(self, message: Claimed, composed: Composed, materials: RunMaterials, account: Account) -> Outgoing:
-        bank = materials.bank
+    def _outgoing(self, message: Claimed, composed: Composed, account: Account, wire: "_Wire") -> Outgoing:
+        materials, bank = wire.materials, wire.materials.bank
         return Outgoing(
             public_id=self._composer.public_id(materials, message.id),
             channel=Channel(message.channel),
@@ -216,6 +297,7 @@ class BatchSender:
             content=composed.content,
             callback_url=f"{self._settings.public_url}/hooks/{account.provider}/{account.key}",
             validity_s=max(1, int((message.expires_at - message.claimed_at).total_seconds())),
+            urgent=wire.lane in URGENT_LANES,
         )
 
     def _with_mime(self, message: Claimed, composed: Composed, materials: RunMaterials, outgoing: Outgoing) -> Outgoing:

@@ -1,12 +1,17 @@
 """Drain a lane: claim, render, send, record, until nothing of it is due."""
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.batch import BatchSender
+from notifier.delivery.breaker import Breakers
+from notifier.delivery.flights import AT_ONCE, Flights
+from notifier.delivery.limits import Limits
 from notifier.delivery.materials import Library, RunMaterials
+from notifier.delivery.room import Assigned, Room, Rooms
 from notifier.domain.errors import NotifierError
 from notifier.domain.message import RunId
 from notifier.domain.purpose import PURPOSE_OF_LANE, RULES, InDoubt
@@ -14,9 +19,12 @@ from notifier.logs import get_logger
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
 from notifier.store.messages.claim import BATCH, Batch, LaneRun, claim_batch, claim_suspect, list_lane_runs
+from notifier.store.messages.give_back import expire_due, give_back
 from notifier.store.runs import get_run, set_run_state
 
 log = get_logger()
+_LONGEST_REST_S = 0.2  # another run may have come meanwhile
+_EXPIRE_EVERY_S = 5.0
 _RESENT = {InDoubt.RESEND, InDoubt.RECONCILE_THEN_RESEND}
 
 
@@ -27,6 +35,7 @@ class Drained:
     sent: int
     settled: int
     more: bool
+    wait_s: float = 0.0  # nothing may leave now, by limits or a pause: when it is worth looking again
 
 
 class Sender:
@@ -38,7 +47,10 @@ class Sender:
         self.database, self.worker = database, worker
         self.accounts = accounts or Accounts(settings, database)
         self.library = Library(database)
-        self._batches = BatchSender(settings, database, self.accounts)
+        self._limits, breakers = Limits(settings.redis_url, database), Breakers(database)
+        self._rooms = Rooms(database, self.accounts, self._limits, breakers)
+        self._batches = BatchSender(settings, database, self.accounts, rooms=self._rooms, breakers=breakers)
+        self._expired_at: dict[tuple[RunId, int], float] = {}
         self._is_stopping = False
 
     def stop_claiming(self) -> None:
@@ -48,6 +60,7 @@ class Sender:
     async def aclose(self) -> None:
         """Close the providers."""
         await self.accounts.aclose()
+        await self._limits.aclose()
 
     async def drain_lane(self, lane: int, *, budget_s: float = 5.0) -> Drained:
         """Send what is due in a lane, each run its share of about `budget_s` seconds."""
@@ -58,13 +71,16 @@ class Sender:
                 runs = await list_lane_runs(tx, lane)
             if not runs:
                 return Drained(sent=sent, settled=settled, more=False)
-            progress = 0
+            progress, waits = 0, list[float]()
             for run in runs:
                 share_ends = min(ends, time.monotonic() + budget_s / len(runs))
                 one = await self._try_run(run, lane, share_ends)
                 sent, settled, progress = sent + one.sent, settled + one.settled, progress + one.sent + one.settled
-            if time.monotonic() >= ends or not progress or self._is_stopping:
+                waits += [one.wait_s] if one.wait_s else []
+            rest_s = min(waits, default=0.0) if not progress else 0.0
+            if time.monotonic() + rest_s >= ends or not (progress or waits) or self._is_stopping:
                 return Drained(sent=sent, settled=settled, more=bool(progress))
+            await asyncio.sleep(min(rest_s, _LONGEST_REST_S))
 
     async def _try_run(self, run: LaneRun, lane: int, ends: float) -> Drained:
         """One run's trouble is its own: the others of the lane go on."""
@@ -88,45 +104,110 @@ class Sender:
                 await set_run_state(tx, run_id, "stopped", problem)
 
     async def _drain_run(self, run: LaneRun, lane: int, ends: float, materials: RunMaterials) -> Drained:
-        after, has_suspects = None, run.has_suspects
-        sent = settled = 0
-        more = True
-        while more and not self._is_stopping:
-            if has_suspects:  # one before each batch: neither holds up the other
-                alone = await self._claim_suspect(run.id, lane, materials)
-                has_suspects, settled = alone.cursor is not None, settled + alone.settled
-                if alone.messages:
-                    await self._batches.deliver(alone, materials, lane)
-                    sent += 1
-            batch = await self._claim(run.id, lane, materials, after)
-            if batch.cursor is None:
-                return Drained(sent=sent, settled=settled, more=False)
-            after, settled = batch.cursor, settled + batch.settled
-            if batch.messages:
-                await self._batches.deliver(batch, materials, lane)
-                sent += len(batch.messages)
-            more = time.monotonic() < ends  # looked at last: each run gets its turn, however short the time
-        return Drained(sent=sent, settled=settled, more=True)
+        flights, course = Flights(), _Course(run=run, lane=lane, materials=materials)
+        try:
+            while course.goes_on and not (self._is_stopping or flights.has_failed):
+                await flights.make_way()
+                if run.has_suspects:  # one before each batch: neither holds up the other
+                    await self._send_next(course, flights, suspect=True)
+                await self._send_next(course, flights)
+                course.goes_on &= time.monotonic() < ends  # looked at last: each run gets its turn
+        except asyncio.CancelledError:
+            await flights.cut()
+            raise
+        finally:
+            await flights.land()
+        return Drained(sent=course.sent, settled=course.settled, more=not course.is_empty, wait_s=course.wait_s)
 
-    async def _claim(
-        self, run_id: RunId, lane: int, materials: RunMaterials, after: tuple[datetime, int] | None
-    ) -> Batch:
-        is_harmless = RULES[PURPOSE_OF_LANE[lane]].in_doubt in _RESENT or materials.is_idempotent
-        limit = BATCH if is_harmless else min(BATCH, await self._batches.slots(materials, lane))
-        zone, override = materials.claim_rules(lane)
+    async def _send_next(self, course: "_Course", flights: Flights, *, suspect: bool = False) -> None:
+        """Claim what there is room for, send it off, and give back at once what may not go by itself."""
+        room = await self._rooms.ask(course.materials, course.lane, want=1 if suspect else BATCH)
+        if not room.most:
+            course.wait_s, course.goes_on = room.wait_s, False
+            course.settled += await self._expire(course)
+            return
+        limit = await self._limit(course, room, flights)
+        batch = await self._claim_suspect(course) if suspect else await self._claim(course, limit)
+        try:
+            assigned = await self._assign(batch, room, course)
+        except BaseException:
+            await asyncio.shield(self._batches.give_up(batch))
+            raise
+        leaving = tuple(message for message in batch.messages if message.id in assigned.accounts)
+        course.follow(batch, len(leaving), suspect=suspect)
+        if leaving:
+            batch = replace(batch, messages=leaving)
+            work = self._batches.deliver(batch, assigned, course.materials, course.lane)
+            flights.start(work, messages=len(leaving))
+
+    async def _assign(self, batch: Batch, room: Room, course: "_Course") -> Assigned:
+        assigned = await self._rooms.assign(batch, room, course.materials, course.lane)
+        if assigned.back:
+            async with self.database.transaction() as tx:
+                await give_back(tx, batch.run_id, batch.claim_id, assigned.back)
+        return assigned
+
+    async def _limit(self, course: "_Course", room: Room, flights: Flights) -> int:
+        """Where doubt is not resent by itself, no more are claimed than can be on the wire."""
+        is_harmless = RULES[PURPOSE_OF_LANE[course.lane]].in_doubt in _RESENT or course.materials.is_idempotent
+        if is_harmless:
+            return min(BATCH, room.most)
+        slots = await self._batches.slots(course.materials, room, course.lane)
+        if flights.messages >= slots:
+            await flights.make_way(fewer_than=1)
+        return min(BATCH, room.most, -(-slots // AT_ONCE), slots - flights.messages)
+
+    async def _expire(self, course: "_Course") -> int:
+        """What no claim looks at expires all the same; looked at now and then."""
+        key = (course.run.id, course.lane)
+        if time.monotonic() - self._expired_at.get(key, -_EXPIRE_EVERY_S) < _EXPIRE_EVERY_S:
+            return 0
+        self._expired_at[key] = time.monotonic()
+        async with self.database.transaction() as tx:
+            return await expire_due(tx, course.run.id, course.lane)
+
+    async def _claim(self, course: "_Course", limit: int) -> Batch:
+        zone, override = course.materials.claim_rules(course.lane)
         async with self.database.transaction() as tx:
             return await claim_batch(
                 tx,
-                run_id,
-                lane,
+                course.run.id,
+                course.lane,
                 worker=self.worker,
                 zone=zone,
                 override_opt_out=override,
                 limit=limit,
-                after=after,
+                after=course.after,
             )
 
-    async def _claim_suspect(self, run_id: RunId, lane: int, materials: RunMaterials) -> Batch:
-        zone, override = materials.claim_rules(lane)
+    async def _claim_suspect(self, course: "_Course") -> Batch:
+        zone, override = course.materials.claim_rules(course.lane)
         async with self.database.transaction() as tx:
-            return await claim_suspect(tx, run_id, lane, worker=self.worker, zone=zone, override_opt_out=override)
+            return await claim_suspect(
+                tx, course.run.id, course.lane, worker=self.worker, zone=zone, override_opt_out=override
+            )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Course:
+    """How far the draining of one run has come."""
+
+    run: LaneRun
+    lane: int
+    materials: RunMaterials
+    after: tuple[datetime, int] | None = None
+    sent: int = 0
+    settled: int = 0
+    wait_s: float = 0.0
+    goes_on: bool = True
+    is_empty: bool = False
+
+    def follow(self, batch: Batch, leaving: int, *, suspect: bool) -> None:
+        """Count a claim and go on after it."""
+        self.sent, self.settled = self.sent + leaving, self.settled + batch.settled
+        if suspect:
+            return
+        if batch.cursor is None:
+            self.goes_on, self.is_empty = False, True
+        else:
+            self.after = batch.cursor

@@ -9,7 +9,7 @@ from notifier.domain.channel import Channel
 from notifier.domain.errors import NotFound
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import RunId
-from notifier.domain.purpose import PURPOSE_OF_LANE, Purpose
+from notifier.domain.purpose import PURPOSE_OF_LANE, RULES, Purpose
 from notifier.domain.spec import (
     account_from_spec,
     bank_from_spec,
@@ -52,7 +52,7 @@ class RunMaterials:
     inputs: Mapping[str, object] = field(repr=False)
     steps: Mapping[str, StepMaterials] = field(repr=False)
     accounts: Mapping[str, int]  # key → definition id
-    first_account: Mapping[Channel, str]  # the account a channel uses first
+    routes: Mapping[Channel, tuple[str, ...]]  # a channel's accounts, the one used first comes first
     is_idempotent: bool  # every account takes the same message twice without harm
     is_drill: bool = False  # an exercise: everything of it is stamped
     prepared: dict[tuple[object, ...], Prepared] = field(default_factory=dict, compare=False, repr=False)
@@ -61,6 +61,15 @@ class RunMaterials:
         """The zone of contacts without one, and whether opt-outs are overridden: an emergency of a bank that allows it."""
         is_emergency = PURPOSE_OF_LANE[lane] is Purpose.EMERGENCY
         return self.bank.zone, is_emergency and self.bank.emergency_overrides_opt_out
+
+    def channels(self, lane: int) -> tuple[Channel, ...]:
+        """By which channels the steps of a lane reach contacts."""
+        steps = [one.step for one in self.steps.values() if RULES[one.purpose].lane == lane]
+        return tuple(dict.fromkeys(channel for step in steps for channel in (*step.channels, *step.by)))
+
+    def has_posts(self, lane: int) -> bool:
+        """Whether a step of the lane is published by accounts."""
+        return any(one.step.is_post for one in self.steps.values() if RULES[one.purpose].lane == lane)
 
     def inputs_of(self, given: Mapping[str, object] | None) -> Mapping[str, object]:
         """The run's inputs, or those of one API send."""
@@ -110,7 +119,7 @@ class Library:
                 for facts in await list_step_facts(tx, run_id)
             },
             accounts=run.pinned["accounts"],
-            first_account=_first_accounts(accounts),
+            routes=_routes(accounts),
             is_idempotent=all(capabilities_of(account.provider).idempotent for account in accounts),
             is_drill=run.drill,
         )
@@ -134,8 +143,6 @@ async def _survey(tx: Tx, survey_id: int | None) -> Survey | None:
     return None if survey_id is None else survey_from_spec((await stored.get_definition(tx, survey_id)).spec)
 
 
-def _first_accounts(accounts: list[Account]) -> dict[Channel, str]:
-    first: dict[Channel, str] = {}
-    for account in sorted(accounts, key=lambda one: (one.order, one.key)):
-        first.setdefault(account.channel, account.key)
-    return first
+def _routes(accounts: list[Account]) -> dict[Channel, tuple[str, ...]]:
+    ordered = sorted(accounts, key=lambda one: (one.order, one.key))
+    return {channel: tuple(one.key for one in ordered if one.channel is channel) for channel in Channel}

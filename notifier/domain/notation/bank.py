@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 
-from notifier.domain.account import Account, SecretRef
+from notifier.domain.account import Account, Group, SecretRef
 from notifier.domain.channel import Channel
 from notifier.domain.notation.node import LOCALE, NAME, Value, did_you_mean
 from notifier.domain.notation.pause import read_pause, read_undo, write_pause
@@ -41,7 +41,8 @@ BANK_OPTIONAL = (
     "pause",
 )
 ACCOUNT_REQUIRED = ("account", "title", "channel", "provider")
-ACCOUNT_OPTIONAL = ("sender", "order", "cost_per_part", "currency", "per_second", "settings", "secrets")
+RATES = ("sender_per_second", "groups")
+ACCOUNT_OPTIONAL = ("sender", "order", "cost_per_part", "currency", "per_second", *RATES, "settings", "secrets")
 
 EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{1,62}")
 DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}")
@@ -174,7 +175,6 @@ def read_account(root: Value) -> Account:
     root.fields(ACCOUNT_REQUIRED, ACCOUNT_OPTIONAL)
     settings = root.child("settings")
     cost, currency = _read_cost(root)
-    rate = root.child("per_second")
     return Account(
         key=root.child("account").key(),
         title=root.child("title").localized(),
@@ -184,10 +184,35 @@ def read_account(root: Value) -> Account:
         order=root.child("order").whole(100, low=0, high=100_000),
         cost_per_part=cost,
         currency=currency,
-        per_second=rate.number(1, low=SLOWEST, high=FASTEST) if rate.given else None,
+        per_second=_read_rate(root.child("per_second")),
+        sender_per_second=_read_rate(root.child("sender_per_second")),
+        groups=_read_groups(root),
         settings={str(item.trail[-1]): item.data for item in settings.items(NAME)},
         secrets={str(item.trail[-1]): _read_secret(item) for item in root.child("secrets").items(NAME)},
     )
+
+
+def _read_rate(value: Value) -> float | None:
+    return value.number(1, low=SLOWEST, high=FASTEST) if value.given else None
+
+
+def _read_groups(root: Value) -> dict[str, Group]:
+    value = root.child("groups")
+    if value.given and root.child("channel").data != Channel.EMAIL.value:
+        value.fail("only e-mail goes to domains", "Remove `groups`", key=True)
+    groups, taken = dict[str, Group](), dict[str, str]()
+    for item in value.items(NAME):
+        name = str(item.trail[-1])
+        item.fields(["domains", "per_second"])
+        domains = _read_domains(item.child("domains"))
+        for domain in domains:
+            if domain in taken:
+                item.child("domains").fail(
+                    f"`{domain}` stands in the group `{taken[domain]}` already", "Leave it in one of them"
+                )
+            taken[domain] = name
+        groups[name] = Group(domains=domains, per_second=_read_rate(item.child("per_second")) or SLOWEST)
+    return groups
 
 
 def _read_cost(root: Value) -> tuple[float | None, str]:
@@ -251,6 +276,12 @@ def write_account(account: Account) -> dict[str, object]:
         "cost_per_part": account.cost_per_part,
         "currency": account.currency or None,
         "per_second": account.per_second,
+        "sender_per_second": account.sender_per_second,
+        "groups": {
+            name: {"domains": list(group.domains), "per_second": group.per_second}
+            for name, group in account.groups.items()
+        }
+        or None,
     }
     return found | {name: value for name, value in optional.items() if value is not None}
 

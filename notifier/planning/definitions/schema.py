@@ -119,6 +119,9 @@ def _bank() -> Schema:
 
 
 def _account() -> Schema:
+    rate = {"type": "number", "minimum": bank.SLOWEST, "maximum": bank.FASTEST}
+    domains = _list({"type": "string", "pattern": f"^{bank.DOMAIN.pattern}$"})
+    group = _object(["domains", "per_second"], {"domains": domains, "per_second": rate})
     secret = _object(["env"], {"env": {"type": "string", "pattern": f"^{bank.VARIABLE.pattern}$"}})
     return _object(
         bank.ACCOUNT_REQUIRED,
@@ -131,7 +134,9 @@ def _account() -> Schema:
             "order": {"type": "integer", "minimum": 0},
             "cost_per_part": {"type": "number", "minimum": 0, "maximum": bank.HIGHEST_COST},
             "currency": {"type": "string", "pattern": f"^{bank.CURRENCY.pattern}$"},
-            "per_second": {"type": "number", "minimum": bank.SLOWEST, "maximum": bank.FASTEST},
+            "per_second": rate,
+            "sender_per_second": rate,
+            "groups": _map(_NAME, group),
             "settings": _map(_NAME, {}),
             "secrets": _map(_NAME, secret),
         },
