@@ -326,6 +326,9 @@ async def has_list(tx: Tx, team_id: int, key: str) -> bool:
     return found is not None
 
 
+_MANY = 10_000
+
+
 async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], accounts: list[str]) -> int:
     """Freeze the audience and the accounts into recipients; `where` is over `c`, its params from $3 on.
 
@@ -349,6 +352,8 @@ async def freeze_recipients(tx: Tx, run: Run, where: str, params: list[Any], acc
         accounts,
     )
     count = int(status.rpartition(" ")[2])
+    if count > _MANY:  # else every chunk is planned as if there were a handful; the server would notice in a minute
+        await tx.execute(f"ANALYZE (SKIP_LOCKED) notifier.recipients_{run.id // 1_000_000}")
     await tx.execute(
         """
         UPDATE notifier.runs SET frozen_at = notifier.now(), recipients = $2,

@@ -1,15 +1,20 @@
 """Plan: the audience frozen once, messages written in chunks, each step for whom and when it says."""
 
 import asyncio
+import os
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from notifier.planning.catalogue import get_campaign
+from notifier.planning.control import cancel_run, stop_run
 from notifier.planning.plan import plan_due, plan_part
 from notifier.settings import Settings
 from notifier.store.database import Database
+from notifier.store.messages.plan import hand_out
 from tests.builders import (
     BANK,
     NOON,
@@ -79,6 +84,98 @@ async def test_two_planners_at_once_plan_each_message_once(
     await assert_tallies_agree(database)
 
 
+_PLANNER = """
+import asyncio, sys
+from notifier.planning.plan import plan_due
+from notifier.store.database import open_database
+
+async def plan():
+    async with open_database(sys.argv[1]) as database:
+        await plan_due(database, chunk=20)
+
+asyncio.run(plan())
+"""
+
+
+async def test_planners_killed_midway_leave_each_message_planned_once(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await execute(
+        database,
+        """
+        INSERT INTO notifier.contacts (team_id, external_id, kind)
+        SELECT 1, 'c' || n, 'customer' FROM generate_series(1, 3000) AS n
+        """,
+    )
+    await launch(database)
+    for kill in range(3):
+        planner = await asyncio.create_subprocess_exec(sys.executable, "-c", _PLANNER, str(settings.database_url))
+        async with asyncio.timeout(60):
+            while planner.returncode is None and await _count(database) <= 400 * kill:
+                pass
+        if planner.returncode is None:
+            os.kill(planner.pid, signal.SIGKILL)
+        await planner.wait()
+    assert await _count(database) > 0
+    async with asyncio.timeout(60):  # what the killed ones held is free when the server has noticed
+        while await fetch(database, "SELECT 1 FROM notifier.run_steps WHERE state <> 'planned'"):
+            await plan_due(database, chunk=500)
+    assert await fetch(database, "SELECT count(DISTINCT recipient_id), count(*) FROM notifier.messages") == [
+        (3000, 3000)
+    ]
+    assert await fetch(database, "SELECT count(*) FROM notifier.step_parts") == [(0,)]
+    await assert_tallies_agree(database)
+
+
+async def _count(database: Database) -> int:
+    ((count,),) = await fetch(database, "SELECT count(*) FROM notifier.messages")
+    return int(count)
+
+
+async def test_a_part_that_a_dead_planner_was_given_is_planned_by_the_next(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await _people(database, settings, 5)
+    run = await launch(database)
+    await plan_part(database, run.id, "inform", chunk=2)
+    async with database.transaction() as tx:
+        assert await hand_out(tx, run.id, "inform", chunk=2)  # and there it died
+    assert (await plan_due(database, chunk=2)).messages == 3
+    assert await fetch(database, "SELECT count(DISTINCT recipient_id), count(*) FROM notifier.messages") == [(5, 5)]
+    assert await fetch(database, "SELECT state FROM notifier.run_steps") == [("planned",)]
+
+
+async def test_a_stop_does_not_wait_for_a_chunk_being_written_and_a_cancellation_reaches_it(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await _people(database, settings, 4)
+    run = await launch(database)
+    await plan_part(database, run.id, "inform", chunk=2)
+    async with database.transaction() as blocker:
+        await blocker.execute("LOCK TABLE notifier.tallies IN SHARE MODE")  # where the planner's statement has to wait
+        planning = asyncio.create_task(plan_due(database))
+        async with asyncio.timeout(60):
+            while not await fetch(database, _WAITING):
+                pass
+        async with database.transaction() as tx, asyncio.timeout(30):
+            await stop_run(tx, run.id, "test")
+        assert not planning.done()
+    assert (await planning).messages == 2
+    async with database.transaction() as tx:
+        await cancel_run(tx, run.id, "test")
+    assert await fetch(database, "SELECT state, count(*) FROM notifier.messages GROUP BY 1") == [("cancelled", 4)]
+    await assert_tallies_agree(database)
+
+
+_WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'notifier.tallies'::regclass"
+
+
 async def test_an_emergency_is_planned_before_the_rest_of_a_large_campaign(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
@@ -88,7 +185,7 @@ async def test_an_emergency_is_planned_before_the_rest_of_a_large_campaign(
     first = await launch(database)
     await plan_part(database, first.id, "inform", chunk=2)
     alarm = await launch(database, "alarm")
-    await plan_due(database, chunk=2)
+    await plan_due(database, chunk=2, planners=1)
     rows = await fetch(database, "SELECT run_id FROM notifier.messages ORDER BY id")
     order = [run_id for (run_id,) in rows]
     assert order == [first.id] * 2 + [alarm.id] * 6 + [first.id] * 4

@@ -1,4 +1,4 @@
-"""Plan: rows for the messages of one step, in resumable chunks."""
+"""Plan: rows for the messages of one step, in resumable chunks that several planners share."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from notifier.store.database import Tx
 from notifier.store.messages.fragments import ACKNOWLEDGED, EXPIRED_IN_DOUBT, FIRST_WAY
 from notifier.store.runs import Run
 
-CHUNK = 50_000
+CHUNK = 25_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
-    """Who a step is for and by which channels; `where` is over `c`, its params follow $8."""
+    """Who a step is for and by which channels; `where` is over `c`, its params follow $9."""
 
     channels: tuple[str, ...]
     pick_first: bool  # the first channel the contact can get, instead of every one
@@ -50,13 +50,56 @@ async def lock_step(tx: Tx, run_id: int, step: str) -> StepRow | None:
     return StepRow(**dict(row)) if row else None
 
 
-async def finish_step(tx: Tx, run_id: int, step: str) -> None:
-    """All messages of the step are planned."""
-    await tx.execute(
-        "UPDATE notifier.run_steps SET state = 'planned', planned_at = (SELECT notifier.now()) WHERE run_id = $1 AND step = $2",
+_END = 2**63 - 1
+_HAND_OUT = """
+WITH next AS (
+    SELECT s.cursor AS after, CASE WHEN $3::bigint IS NULL THEN NULL ELSE (
+        SELECT k.id FROM notifier.recipients k WHERE k.run_id = $1 AND k.id > s.cursor ORDER BY k.id OFFSET $3 - 1 LIMIT 1)
+        END AS upto
+    FROM notifier.run_steps s WHERE s.run_id = $1 AND s.step = $2 AND s.cursor < $4::bigint),
+given AS (
+    INSERT INTO notifier.step_parts (run_id, step, after, upto) SELECT $1, $2, after, coalesce(upto, $4) FROM next
+    RETURNING upto)
+UPDATE notifier.run_steps s SET state = 'planning', cursor = given.upto FROM given WHERE s.run_id = $1 AND s.step = $2
+"""
+_FINISH = """
+UPDATE notifier.run_steps SET state = 'planned', planned_at = (SELECT notifier.now())
+WHERE run_id = $1 AND step = $2 AND cursor = $3
+    AND NOT EXISTS (SELECT 1 FROM notifier.step_parts WHERE run_id = $1 AND step = $2)
+"""
+
+
+async def hand_out(tx: Tx, run_id: int, step: str, *, chunk: int | None) -> bool:
+    """Give the planners the next `chunk` recipients of a locked step, None: all of them; False where it is planned.
+
+    Who was given a part and died leaves it behind: `take_part` finds it.
+    """
+    if await tx.execute(_HAND_OUT, run_id, step, chunk, _END) != "UPDATE 0":
+        return True
+    return bool(await tx.execute(_FINISH, run_id, step, _END) == "UPDATE 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Recipients of a step that one planner works on: ids above `after`, up to `upto`."""
+
+    after: int
+    upto: int
+
+
+async def take_part(tx: Tx, run_id: int, step: str) -> Part | None:
+    """A part nobody works on; it is done, and gone, when this transaction commits."""
+    row = await tx.fetchrow(
+        """
+        DELETE FROM notifier.step_parts WHERE run_id = $1 AND step = $2 AND after = (
+            SELECT after FROM notifier.step_parts WHERE run_id = $1 AND step = $2
+            ORDER BY after LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING after, upto
+        """,
         run_id,
         step,
     )
+    return Part(**dict(row)) if row else None
 
 
 _CONDITIONS = {
@@ -74,20 +117,17 @@ _CONDITIONS = {
 _EVERY = """
     CROSS JOIN unnest($4::text[]) AS way(channel)
     LEFT JOIN notifier.addresses a ON a.contact_id = c.id AND a.channel = way.channel
+        AND a.contact_id > $3 AND a.contact_id <= $9
 """
 _FIRST = FIRST_WAY.format(channels="$4", team="$7")
 
 # Wall time becomes UTC once per zone, not once per contact: half the time of a chunk otherwise.
 _CHUNK_SQL = """
 WITH step AS (SELECT * FROM notifier.run_steps WHERE run_id = $1 AND step = $2),
-chunk AS MATERIALIZED (
-    SELECT id, contact_id FROM notifier.recipients
-    WHERE run_id = $1 AND id > $3 AND contact_id IS NOT NULL AND outcome = 'included'
-    ORDER BY id LIMIT {chunk}),
 people AS MATERIALIZED (
     SELECT k.id AS recipient_id, c.id, coalesce(nullif(c.zone, ''), $5) AS zone
-    FROM chunk k JOIN notifier.contacts c ON c.id = k.contact_id
-    WHERE ({where}) AND {condition}
+    FROM notifier.recipients k JOIN notifier.contacts c ON c.id = k.contact_id AND c.id > $3 AND c.id <= $9
+    WHERE k.run_id = $1 AND k.id > $3 AND k.id <= $9 AND k.outcome = 'included' AND ({where}) AND {condition}
         AND ($6::float8 >= 100 OR (hashtextextended($2 || k.contact_id, $1) & 1048575) < $6::float8 * 10485.76)),
 zones AS MATERIALIZED (
     SELECT z.zone, coalesce(step.due_at, notifier.local_to_utc(step.due_local, notifier.zone_or(z.zone, $5))) AS due_at
@@ -114,40 +154,30 @@ invited AS (
 counted AS (
     INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
     SELECT $1, $2, channel, state, reason, count(*) FROM planned GROUP BY channel, state, reason RETURNING delta)
-SELECT max(id) AS last, count(*) AS seen, (SELECT coalesce(sum(delta), 0) FROM counted)::bigint AS planned FROM chunk
+SELECT coalesce(sum(delta), 0)::bigint FROM counted
 """
 
 
-async def plan_chunk(tx: Tx, run: Run, row: StepRow, plan: StepPlan, *, chunk: int = CHUNK) -> tuple[int, bool]:
-    """Plan the step's messages for the next `chunk` recipients; returns (messages, whether more remain)."""
+async def plan_chunk(tx: Tx, run: Run, row: StepRow, part: Part, plan: StepPlan) -> int:
+    """Write the step's messages to the recipients of a part; returns how many."""
     sql = _CHUNK_SQL.format(
-        chunk=chunk,
-        ways=_FIRST if plan.pick_first else _EVERY,
-        where=plan.where,
-        condition=_CONDITIONS[plan.condition],
+        ways=_FIRST if plan.pick_first else _EVERY, where=plan.where, condition=_CONDITIONS[plan.condition]
     )
-    # A partition just filled has no statistics yet: without this every chunk would read and sort all that are left.
-    await tx.execute("SET LOCAL enable_sort = off")
-    found = await tx.fetchrow(
+    await tx.execute("SET LOCAL plan_cache_mode = force_custom_plan")  # how many the part has is in its parameters
+    count: int = await tx.fetchval(
         sql,
         run.id,
         row.step,
-        row.cursor,
+        part.after,
         list(plan.channels),
         plan.zone,
         plan.sample_pct,
         run.team_id,
         plan.survey_key,
+        part.upto,
         *plan.params,
     )
-    if found["last"] is not None:
-        await tx.execute(
-            "UPDATE notifier.run_steps SET state = 'planning', cursor = $3 WHERE run_id = $1 AND step = $2",
-            run.id,
-            row.step,
-            found["last"],
-        )
-    return found["planned"], found["seen"] == chunk
+    return count
 
 
 async def plan_posts(tx: Tx, run: Run, step: str, accounts: list[str]) -> int:

@@ -16,8 +16,8 @@ async def add_single(
     """Queue one message by the first channel that can reach the contact now; each request is an occurrence of its own."""
     recipient_id = await tx.fetchval(
         """
-        INSERT INTO notifier.recipients (run_id, team_id, contact_id) VALUES ($1, $2, $3)
-        ON CONFLICT (run_id, contact_id) DO UPDATE SET outcome = 'included' RETURNING id
+        INSERT INTO notifier.recipients (run_id, id, team_id, contact_id) VALUES ($1, $3, $2, $3)
+        ON CONFLICT (run_id, id) DO UPDATE SET outcome = 'included' RETURNING id
         """,
         run.id,
         run.team_id,

@@ -258,25 +258,36 @@ CREATE TABLE notifier.run_steps (
     due_at timestamptz,              -- the same instant for all, or
     due_local timestamp,             -- the same wall time in each contact's zone
     closes interval,
-    cursor bigint NOT NULL DEFAULT 0,
+    cursor bigint NOT NULL DEFAULT 0,   -- recipients up to this id are given to planners
     planned_at timestamptz,
     CONSTRAINT run_steps_pk PRIMARY KEY (run_id, step),
     CONSTRAINT run_steps_due CHECK ((due_at IS NULL) <> (due_local IS NULL))
 );
 CREATE INDEX run_steps_plan ON notifier.run_steps (plan_at) WHERE state <> 'planned';
 
+-- A chunk of a step's recipients, given to a planner; it goes when their messages are written, in the same transaction.
+CREATE TABLE notifier.step_parts (
+    run_id bigint NOT NULL,
+    step text NOT NULL,
+    after bigint NOT NULL,           -- recipients above this id,
+    upto bigint NOT NULL,            -- up to this one
+    CONSTRAINT step_parts_pk PRIMARY KEY (run_id, step, after),
+    CONSTRAINT step_parts_step FOREIGN KEY (run_id, step) REFERENCES notifier.run_steps ON DELETE CASCADE
+);
+
+-- A contact's number is its recipient's too: one unique index instead of two. Accounts have negative ones.
 CREATE SEQUENCE notifier.recipient_ids CACHE 1000;
 CREATE TABLE notifier.recipients (
     run_id bigint NOT NULL,
-    id bigint NOT NULL DEFAULT nextval('notifier.recipient_ids'),
+    id bigint NOT NULL DEFAULT -nextval('notifier.recipient_ids'),
     team_id int NOT NULL,
     contact_id bigint,               -- a contact, or
     account text,                    -- an account (a post)
     outcome text NOT NULL DEFAULT 'included' CONSTRAINT recipients_outcome CHECK (outcome IN ('included', 'refused')),
     reason text NOT NULL DEFAULT '',
     CONSTRAINT recipients_pk PRIMARY KEY (run_id, id),
-    CONSTRAINT recipients_who CHECK ((contact_id IS NULL) <> (account IS NULL)),
-    CONSTRAINT recipients_contact UNIQUE (run_id, contact_id)
+    CONSTRAINT recipients_who CHECK (CASE WHEN account IS NULL THEN contact_id IS NOT NULL AND contact_id = id
+        ELSE contact_id IS NULL AND id < 0 END)
 ) PARTITION BY RANGE (run_id);
 
 CREATE UNIQUE INDEX recipients_account ON notifier.recipients (run_id, account) WHERE account IS NOT NULL;
