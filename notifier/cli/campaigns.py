@@ -14,11 +14,13 @@ from notifier.cli.inputs import read_inputs, read_moment
 from notifier.cli.releases import As, AsJson, RunNumber, Yes, ring, run_facts, say_state
 from notifier.cli.show import confirm, describe_counts, say, say_json, say_table
 from notifier.domain.inputs import example_inputs
+from notifier.domain.person import Person
 from notifier.planning.catalogue import CampaignVersion, find_bank, find_campaign, list_campaigns
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.draft import Draft, fill_inputs
 from notifier.planning.forecast import Forecast, forecast_campaign
 from notifier.planning.launch import launch_campaign
+from notifier.planning.release import undo_release
 from notifier.planning.schedule import next_occurrence, to_local
 from notifier.settings import Settings
 from notifier.store import clock
@@ -235,6 +237,16 @@ def resume(run: RunNumber) -> None:
     """Let a stopped run go on; what expired meanwhile stays unsent."""
     in_transaction(lambda tx: resume_run(tx, run, who()))
     say(f"Run {run} goes on.")
+
+
+@campaign.command()
+def undo(run: RunNumber) -> None:
+    """Take a release back before anything leaves; the campaign says for how long that can be, `undo: 30s`.
+
+    The run waits for another release.
+    """
+    in_transaction(lambda tx: undo_release(tx, run, Person(name=who())))
+    say(f"Run {run} waits to be released again.")
 
 
 @campaign.command()

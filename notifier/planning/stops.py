@@ -3,6 +3,7 @@
 from notifier.domain.channel import Channel
 from notifier.domain.errors import Conflict, Forbidden, InputError
 from notifier.domain.message import add_up
+from notifier.domain.note import one_line
 from notifier.domain.person import ACTING, RESUMING, Person
 from notifier.domain.stop import Extent, Scope, Stop
 from notifier.logs import get_logger
@@ -12,6 +13,7 @@ from notifier.store.database import Tx
 from notifier.store.definitions import find_latest
 
 log = get_logger()
+_LONGEST_REASON = 300
 
 
 async def stop_above(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: Person) -> Stop:
@@ -25,7 +27,7 @@ async def stop_above(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: P
         raise InputError("reason", "is empty", "Say why: everybody reads it until it is resumed")
     await _check_extent(tx, team_id, extent)
     await stops.gate_all_claims(tx)
-    stop, is_new = await stops.add_stop(tx, team_id, extent, reason=reason.strip(), by=by.name)
+    stop, is_new = await stops.add_stop(tx, team_id, extent, reason=one_line(reason)[:_LONGEST_REASON], by=by.name)
     if is_new:
         await _audit(tx, team_id, stop, by, "stop.made")
     return stop

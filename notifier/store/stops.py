@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from notifier.domain.errors import NotFound
-from notifier.domain.stop import Extent, Scope, Stop
+from notifier.domain.stop import Extent, Reckoning, Scope, Stop, reckon
 from notifier.store.database import Tx
 from notifier.store.messages.fragments import GATE, STOPPED, STOPPED_CHANNELS
 
@@ -21,6 +22,11 @@ class Held:
     state: str
     drill: bool
     counts: Mapping[str, int] = field(repr=False)
+
+    @property
+    def reckoning(self) -> Reckoning:
+        """What became of them."""
+        return reckon(self.counts)
 
 
 async def gate_all_claims(tx: Tx) -> None:
@@ -94,7 +100,7 @@ async def is_held(tx: Tx, run_id: int, channel: str, lane: int) -> bool:
     return found
 
 
-async def list_held(tx: Tx, team_id: int, extent: Extent, *, since: Any = None) -> list[Held]:
+async def list_held(tx: Tx, team_id: int, extent: Extent, *, since: datetime | None = None) -> list[Held]:
     """Runs that go out or are stopped within this extent, and those that ended `since`; the newest first."""
     rows = await tx.fetch(
         """

@@ -19,6 +19,7 @@ from notifier.web.api import (
     runs,
     sandbox,
     segments,
+    stops,
     surveys,
     templates,
 )
@@ -34,6 +35,7 @@ for room in (
     runs,
     releases,
     run_acts,
+    stops,
     emergency,
     messages,
     posts,

@@ -1,10 +1,10 @@
-"""What is decided about a run over the API, beside stop and resume: another time, or its end for good."""
+"""What is decided about a run over the API, beside stop and resume: its release undone, another time, its end."""
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 
 from notifier.planning.control import cancel_run
-from notifier.planning.release import reschedule_run
+from notifier.planning.release import reschedule_run, undo_release
 from notifier.store.database import Database
 from notifier.store.views.runs import get_run_line
 from notifier.web.api.keyed import Sender, actor, person
@@ -29,6 +29,16 @@ async def reschedule(request: Request, key: Sender, run_id: Id, body: Reschedule
     async with database.transaction() as tx:
         await get_run_line(tx, key.team_id, run_id)
         await reschedule_run(tx, run_id, body.at, person(key))
+        return await read_detail(tx, key.team_id, run_id)
+
+
+@router.post("/{run_id}/undo", summary="Undo a release")
+async def undo(request: Request, key: Sender, run_id: Id) -> RunDetail:
+    """Before `held_until` nothing of a released run has left; the run waits for another release. 409 afterwards."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await get_run_line(tx, key.team_id, run_id)
+        await undo_release(tx, run_id, person(key))
         return await read_detail(tx, key.team_id, run_id)
 
 

@@ -104,6 +104,7 @@ async def read_detail(tx: Tx, team_id: int, run_id: int) -> RunDetail:
         tallies=tallies,
         waits_until=wait.until if wait else None,
         waits_for=wait.reason if wait else "",
+        held_until=run.held_until,
     )
 
 

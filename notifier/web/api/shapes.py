@@ -148,6 +148,7 @@ class RunDetail(RunOut):
     tallies: list[TallyOut]
     waits_until: datetime | None = Field(description="all that is queued waits until then; null where something is due")
     waits_for: str = Field(description="`quiet-hours`, or a provider's words; empty where it is simply not time yet")
+    held_until: datetime | None = Field(description="until then its release can be undone")
 
 
 class MessageIn(Shape):
