@@ -76,6 +76,7 @@ class House:
     folder: Path
     database: Database
     settings: Settings
+    ready: Settings  # the same, naming the servers
     environment: Mapping[str, str] = field(repr=False)
 
     @asynccontextmanager
@@ -134,6 +135,12 @@ class House:
             list_id = await ensure_list(tx, TEAM, audience) if audience else None
             await write_contacts(tx, TEAM, rows, Columns(fields=FIELDS), list_id=list_id)
 
+    async def mail_to(self, port: int) -> None:
+        """E-mail of the runs to come goes to this port of this machine."""
+        account = self.folder / "definitions" / "campaigns" / "accounts" / "email.yaml"
+        account.write_text(_replaced(r"port: \d+", f"port: {port}", account.read_text()))
+        await apply_definitions(self.database, load_definitions(self.folder / "definitions"))
+
     async def analyze(self) -> None:
         """What autovacuum does on a server that has stood for longer than a minute."""
         await self.execute("ANALYZE notifier.contacts, notifier.addresses, notifier.consent_states")
@@ -152,6 +159,9 @@ async def open_house(smtp_port: int) -> AsyncIterator[House]:
                     folder=folder,
                     database=database,
                     settings=settings,
+                    ready=settings.model_copy(
+                        update={"database_url": services.database_url, "redis_url": services.redis_url}
+                    ),
                     environment=_environment(settings, services.database_url, services.redis_url),
                 )
                 await apply_definitions(database, load_definitions(_definitions(folder, smtp_port)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import postfix
+from benchmarks.fault_proxy import fault_proxy
 from benchmarks.house import CAMPAIGN, INPUTS, Child, House
 from benchmarks.processes import cpu_seconds, watched
 from notifier.domain.contact import ConsentAct, Contact
@@ -20,7 +21,8 @@ Figures = dict[str, Any]
 _WORKERS = 2
 _WARM_UP = 400
 _MOST_PEOPLE = 100_000
-_ALL, _FEW = "all", "few"
+_ALL, _SOME, _FEW = "all", "some", "few"
+_ROUND_TRIP_S = 0.02
 
 
 def say(text: str) -> None:
@@ -37,17 +39,23 @@ async def measure_email(house: House, port: int, number: int, *, profile: str = 
     people = _people()
     await house.add_contacts(itertools.islice(people, warm), _FEW)
     await house.add_contacts(itertools.islice(people, number), _ALL)
+    await house.add_contacts(itertools.islice(_people(), max(warm, number // 4)), _SOME)
     await house.analyze()
+    await house.mail_to(port)
     async with house.children(_WORKERS) as workers:
         size = await _warm_up(house, port, workers, warm)
         before = await _ceiling(house, port, number, size)
         figures = await _email(house, port, workers, number, profile)
         after = await _ceiling(house, port, number, size)
+    by_processes = {n: await _with_processes(house, port, n) for n in (1, 4)}
+    far = await _far(house, port, size)
     # The machine is never the same twice: once before, once after, and the better one counts.
     ceiling = {key: max(before[key], after[key]) for key in before}
     return {
         **figures,
         **ceiling,
+        **far,
+        "email_by_processes": {"1": by_processes[1], "2": figures["email_per_s"], "4": by_processes[4]},
         "smtp_source_runs_per_s": [before["smtp_source_per_s"], after["smtp_source_per_s"]],
         "message_bytes": size,
         "email_ratio": figures["email_per_s"] / ceiling["smtp_source_per_s"],
@@ -86,6 +94,36 @@ async def _ceiling(house: House, port: int, number: int, size: int) -> Figures:
         fresh = await postfix.source_per_s(port, messages=number, size=size, keep_connections=False)
         kept = await postfix.source_per_s(port, messages=number, size=size, keep_connections=True)
     return {"smtp_source_per_s": fresh, "smtp_source_d_per_s": kept}
+
+
+async def _with_processes(house: House, port: int, number: int) -> float:
+    """E-mail per second of so many processes, warmed up, each with its own connections."""
+    say(f"e-mail: {number} processes")
+    async with house.children(number) as workers:
+        await plan_run(workers[0], _FEW)
+        async with postfix.sink(port, house.folder):
+            await asyncio.gather(*(worker.do("drain") for worker in workers))
+        return float(await _drained(house, port, workers))
+
+
+async def _drained(house: House, port: int, workers: Sequence[Child]) -> float:
+    await plan_run(workers[0], _SOME)
+    async with postfix.sink(port, house.folder):
+        done = await asyncio.gather(*(worker.do("drain") for worker in workers))
+    sent = sum(one["sent"] for one in done)
+    return float(sent / (max(one["ended"] for one in done) - min(one["began"] for one in done)))
+
+
+async def _far(house: House, port: int, size: int) -> Figures:
+    """The same two processes with a server 20 ms away, beside `smtp-source` that waits for each reply."""
+    say("e-mail: 20 ms away")
+    async with fault_proxy(port, round_trip_s=_ROUND_TRIP_S) as proxy:
+        await house.mail_to(proxy.port)
+        async with house.children(_WORKERS) as workers:
+            per_s = await _drained(house, port, workers)
+        async with postfix.sink(port, house.folder):
+            plain = await postfix.source_per_s(proxy.port, messages=400, size=size, keep_connections=True)
+    return {"email_20ms_per_s": per_s, "smtp_source_d_20ms_per_s": plain}
 
 
 async def _email(house: House, port: int, workers: Sequence[Child], number: int, profile: str) -> Figures:
@@ -159,15 +197,20 @@ FROM notifier.contacts WHERE id > $1
 _SLICE = 100_000
 
 
-async def measure_planning(house: House, number: int) -> Figures:
-    """From a launched run to its last message, one channel; the planner is a process of its own."""
-    say(f"planning: making {number:,} contacts")
+async def add_crowd(house: House, number: int) -> None:
+    """So many customers with an e-mail address, and nobody else."""
+    say(f"making {number:,} contacts")
     await house.empty()
     for first in range(1, number + 1, _SLICE):
         async with house.database.transaction() as tx:
             known = await tx.fetchval("SELECT coalesce(max(id), 0) FROM notifier.contacts")
             await tx.execute(_CROWD, first, min(first + _SLICE - 1, number))
             await tx.execute(_CROWD_ADDRESSES, known)
+
+
+async def measure_planning(house: House, number: int) -> Figures:
+    """From a launched run to its last message, one channel; the planner is a process of its own."""
+    await add_crowd(house, number)
     await house.add_contacts(synthetic_contacts(_WARM_UP, employees=0), _FEW)
     await house.analyze()
     async with house.children(1) as (planner,):
@@ -184,6 +227,8 @@ async def measure_planning(house: House, number: int) -> Figures:
     freeze, writing = (one["ended"] - one["began"] for one in (frozen, done))
     return {
         "plan_rows_per_s": expected / (freeze + writing),
+        "plan_1m_rows_per_s": expected / (freeze + writing),
+        "plan_peak_mb": max(done["peak_bytes"], server.peak_bytes) / 1e6,
         "plan_messages": expected,
         "plan_freeze_s": freeze,
         "plan_writing_s": writing,

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import uvloop
 
@@ -13,7 +13,7 @@ from benchmarks import postfix
 from benchmarks.child import TEAM
 from benchmarks.house import CAMPAIGN, House, open_house
 from benchmarks.processes import cpu_seconds
-from benchmarks.stages import add_people, plan_run
+from benchmarks.stages import Figures, add_people, plan_run, say
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.compose import Composed, Composer, Source
 from notifier.delivery.materials import Library, RunMaterials
@@ -38,6 +38,11 @@ class Costs:
     own_s: dict[str, float] = field(default_factory=dict)
     server_s: dict[str, float] = field(default_factory=dict)
 
+    def per_message_us(self, number: int) -> dict[str, tuple[float, float]]:
+        """Ours and PostgreSQL's by step, and of all of them."""
+        own, server = ({**of, "all": sum(of.values())} for of in (self.own_s, self.server_s))
+        return {step: (own[step] * 1e6 / number, server[step] * 1e6 / number) for step in own}
+
     @contextmanager
     def of(self, step: str) -> Iterator[None]:
         """The block is this step."""
@@ -61,16 +66,24 @@ async def _measure() -> None:
     if not postfix.is_installed():
         sys.exit(postfix.MISSING)
     port = postfix.free_port()
-    async with open_house(port) as house, postfix.sink(port, house.folder):
-        await add_people(house, _MESSAGES + _WARM_UP, "all")
-        await house.analyze()
+    async with open_house(port) as house:
+        _print(await measure_steps(house, port, _MESSAGES))
+
+
+async def measure_steps(house: House, port: int, number: int) -> Figures:
+    """`cpu_us_per_message`: step → processor time of one process and of PostgreSQL, over so many messages."""
+    say(f"steps: {number:,} messages")
+    await house.empty()
+    await house.mail_to(port)
+    warm_up = min(_WARM_UP, number)
+    await add_people(house, number + warm_up, "all")
+    await house.analyze()
+    async with postfix.sink(port, house.folder):
         async with house.children(1) as (planner,):
             run_id = RunId(await plan_run(planner, "all"))
         url = str(house.environment["DATABASE_URL"])
         async with open_database(url, max_connections=1) as database:
-            bench_house = House(
-                folder=house.folder, database=database, settings=house.settings, environment=house.environment
-            )
+            bench_house = replace(house, database=database)
             materials = await Library(database).get(run_id)
             accounts = Accounts(house.settings, database)
             account, provider = await accounts.get(materials.accounts["email"])
@@ -82,17 +95,20 @@ async def _measure() -> None:
                 provider=provider,
                 costs=Costs(),
             )
-            await _send_all(bench, run_id)
+            sent = await _send_all(bench, run_id, warm_up)
             await accounts.aclose()
+    return {"cpu_us_per_message": bench.costs.per_message_us(sent)}
 
 
-async def _send_all(bench: _Bench, run_id: RunId) -> None:
+async def _send_all(bench: _Bench, run_id: RunId, warm_up: int) -> int:
+    """Returns how many went out after the first `warm_up`."""
     bench.costs.server_pid = await bench.house.value("SELECT pg_backend_pid()")
-    sent, after, more = 0, None, True
+    sent, before, after, more = 0, 0, None, True
     while more:
-        if sent == _WARM_UP:
+        if sent < warm_up:
             bench.costs.own_s.clear()
             bench.costs.server_s.clear()
+            before = sent
         with bench.costs.of("claim"):
             async with bench.house.database.transaction() as tx:
                 batch = await claim_batch(
@@ -102,7 +118,7 @@ async def _send_all(bench: _Bench, run_id: RunId) -> None:
         if more:
             await _send_batch(bench, run_id, batch.claim_id, batch.messages)
             sent += len(batch.messages)
-    _print(bench.costs, sent - _WARM_UP)
+    return sent - before
 
 
 async def _send_batch(bench: _Bench, run_id: RunId, claim_id: int, messages: Sequence[Claimed]) -> None:
@@ -171,12 +187,10 @@ def _outgoing(bench: _Bench, message: Claimed, composed: Composed) -> Outgoing:
     return outgoing.with_mime(bench.composer.mime(composed, outgoing, date=message.claimed_at, list_id=list_id))
 
 
-def _print(costs: Costs, number: int) -> None:
-    us: Callable[[float], str] = lambda seconds: f"{seconds * 1e6 / number:>8,.0f}"  # noqa: E731
-    print(f"{'processor time per message, µs':<34}{'worker':>8}{'PostgreSQL':>12}   ({number:,} messages)")
-    for step, own in costs.own_s.items():
-        print(f"{step:<34}{us(own)}{us(costs.server_s[step]):>12}")
-    print(f"{'all':<34}{us(sum(costs.own_s.values()))}{us(sum(costs.server_s.values())):>12}")
+def _print(figures: Figures) -> None:
+    print(f"{'processor time per message, µs':<34}{'worker':>8}{'PostgreSQL':>12}")
+    for step, (own, server) in figures["cpu_us_per_message"].items():
+        print(f"{step:<34}{own:>8,.0f}{server:>12,.0f}")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ ALIVE_S = 30.0
 
 # How long a ring may go unheard: it is polled for. What cannot wait is asked for most often; the others hear
 # of their work once a second in any case.
-_POLL_S = {"lane-1": 0.1, "lane-2": 0.1, IMPORTS: 1.0}
+_POLL_S = {"lane-1": 0.1, "lane-2": 0.1, HOUSE: 0.2, IMPORTS: 1.0}
 _ORDINARY_POLL_S = 0.5
 _BEAT_S = 5.0
 HOUSEKEEPING_S = 30.0
