@@ -1,7 +1,8 @@
 """The stage for faults: many contacts, an SMTP account that leads to the recorder, and the comparison of both books."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -194,3 +195,12 @@ def public_ids(settings: Settings, rows: Sequence[tuple[int, int]]) -> set[str]:
     """What the recorder calls these messages (run, id)."""
     key = derive_keys(settings.secret).links
     return {message_token(key, RunId(run), MessageId(number)) for run, number in rows}
+
+
+async def eventually(is_so: Callable[[], bool], *, within_s: float = 60) -> None:
+    """Wait until it is so."""
+    for _ in range(int(within_s / 0.02)):
+        if is_so():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came")

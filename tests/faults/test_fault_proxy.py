@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from benchmarks.fault_proxy import FaultProxy, fault_proxy
+from tests.faults.scene import eventually
 
 
 class _Echo:
@@ -103,7 +104,7 @@ async def test_a_cut_lets_so_many_bytes_through_and_no_more() -> None:
             writer.write(b"123456789")
             with pytest.raises(ConnectionResetError):
                 await asyncio.wait_for(reader.read(), 30)
-            await _eventually(lambda: echo.read == b"12345")
+            await eventually(lambda: echo.read == b"12345")
             assert proxy.done["cut"] == 1
 
 
@@ -131,13 +132,5 @@ async def test_a_lost_reply_may_leave_silence() -> None:
             writer.write(b"body\r\n.\r\n")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.3)
-            await _eventually(lambda: echo.read == b"body\r\n.\r\n")
+            await eventually(lambda: echo.read == b"body\r\n.\r\n")
             assert proxy.done["lost"] == 1
-
-
-async def _eventually(is_so: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if is_so():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it never came")
