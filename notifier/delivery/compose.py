@@ -83,16 +83,13 @@ class Composer:
 
     def _prepared(self, source: Source, materials: RunMaterials, locale: str) -> Prepared:
         open_inputs = source.inputs is not None
-        key = (source.step, source.channel, locale, open_inputs)
-        if key not in materials.prepared:
-            materials.prepared[key] = Prepared(
-                materials.steps[source.step].template,
-                source.channel,
-                locale,
-                open_inputs=open_inputs,
-                stamped=materials.is_drill,
-            )
-        return materials.prepared[key]
+        key = (source.step, source.channel.value, locale, open_inputs)
+        prepared = materials.prepared.get(key)
+        if prepared is None:
+            template = materials.steps[source.step].template
+            prepared = Prepared(template, source.channel, locale, open_inputs=open_inputs, stamped=materials.is_drill)
+            materials.prepared[key] = prepared
+        return prepared
 
     def locale_for(self, source: Source, materials: RunMaterials, step: StepMaterials) -> str:
         """The locale a message is rendered in; `RenderError` where the template speaks neither."""

@@ -34,7 +34,7 @@ def sign_link(key: bytes, kind: LinkKind, *numbers: int) -> str:
     """URL-safe token over up to 12 numbers, each 0..2⁶³-1: `kind.numbers.tag`, 96-bit tag; else `ValueError`."""
     if len(numbers) > 12 or not all(0 <= number < _NUMBER_LIMIT for number in numbers):
         raise ValueError("a token carries up to 12 numbers from 0 to 2**63 - 1")
-    body = ".".join([kind.value, *(_to_text(n) for n in numbers)])
+    body = ".".join([kind.value, *map(_to_text, numbers)])
     return f"{body}.{_tag(key, body)}"
 
 
@@ -57,11 +57,7 @@ def message_token(key: bytes, run_id: RunId, message_id: MessageId) -> str:
 
 def address_key(key: bytes, channel: str, address: str) -> bytes:
     """Keyed hash of a normalised address: equality without the address itself, 16 bytes."""
-    keyed_inner, keyed_outer = _keyed(key)
-    inner, outer = keyed_inner.copy(), keyed_outer.copy()
-    inner.update(f"{channel}:{address}".encode())
-    outer.update(inner.digest())
-    return outer.digest()[:16]
+    return _digest(key, f"{channel}:{address}")[:16]
 
 
 @lru_cache(maxsize=8)
@@ -72,14 +68,22 @@ def _keyed(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
     return inner, outer
 
 
+def _digest(key: bytes, text: str) -> bytes:
+    keyed_inner, keyed_outer = _keyed(key)
+    inner, outer = keyed_inner.copy(), keyed_outer.copy()
+    inner.update(text.encode())
+    outer.update(inner.digest())
+    return outer.digest()
+
+
 def _tag(key: bytes, body: str) -> str:
-    digest = hmac.digest(key, body.encode(), "sha256")[:_TAG_BYTES]
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_digest(key, body)[:_TAG_BYTES]).decode()
 
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
+@lru_cache(maxsize=1024)  # a message's few links carry the same numbers
 def _to_text(number: int) -> str:
     text = ""
     while True:

@@ -47,8 +47,8 @@ class Bodied(Protocol):
         """Its subject."""
         ...
 
-    def parts(self) -> tuple[bytes, ...]:
-        """Head and body of the plain text, then of the HTML."""
+    def parts(self) -> Sequence[bytes]:
+        """Head and body of the plain text, then of the HTML, in pieces."""
         ...
 
 
@@ -87,10 +87,10 @@ class MimeSkeleton:
             f"Date: {_date_text(date)}\r\n"
             f"To: {mailbox(to, to_name)}\r\n"
             f"Message-ID: {_message_id(message_id)}\r\n"
-            f"Subject: {encode_words(clean_line(content.subject))}\r\n"
+            f"Subject: {_subject(content.subject)}\r\n"
             f"{_unsubscribe(unsubscribe_url, unsubscribe_mailto)}"
         )
-        parts: tuple[bytes, ...]
+        parts: Sequence[bytes]
         if isinstance(content, EmailContent):
             parts = (*_part("plain", content.text), *_part("html", content.html))
         else:
@@ -160,6 +160,11 @@ def encode_words(text: str) -> str:
     return _encoded(text)
 
 
+@lru_cache(maxsize=256)
+def _subject(text: str) -> str:
+    return encode_words(clean_line(text))
+
+
 def _encoded(text: str) -> str:
     raw, words, start, room = text.encode(), [], 0, _FIRST_WORD_BYTES
     while start < len(raw):
@@ -186,41 +191,61 @@ def _part(kind: str, text: str) -> tuple[bytes, bytes]:
 
 
 class PreparedPart:
-    """A part whose pieces stand, the odd ones to be filled; the bytes are those of the whole text encoded at once.
+    """A part cut at its slots: the odd pieces are filled. Its bytes are those of `_part` on the whole text.
 
-    Long pieces are encoded once for each of the 57 places in a line they can begin at.
+    In base64 a long piece is encoded once for each of the 57 places in a line it can begin at.
     """
 
     def __init__(self, kind: str, pieces: Sequence[str], slots: Sequence[tuple[int, int]]) -> None:
-        self._kind, self._texts, self._slots = kind, pieces, slots
         last = pieces[-1] if pieces[-1].endswith("\n") else pieces[-1] + "\n"
+        self._kind, self._texts, self._slots = kind, pieces, slots
         self._pieces = [piece.replace("\n", "\r\n").encode() for piece in (*pieces[:-1], last)]
-        self._is_base64 = not all(piece.isascii() for piece in self._pieces) and "\r" not in "".join(pieces)
-        self._ready: list[dict[int, bytes]] = [{} for _ in pieces]
+        fixed = "".join(pieces[::2])
+        self._is_plain, self._is_odd = fixed.isascii(), "\r" in fixed
+        self._longest = max(map(len, fixed.split("\n")))
+        self._numbers: list[int | None] = [None] * len(pieces)
+        for at, number in slots:
+            self._numbers[at] = number
+        self._ready: list[dict[int, bytes] | None] = [
+            {} if len(piece) >= _WORTH_KEEPING_BYTES else None for piece in self._pieces
+        ]
 
-    def fill(self, values: Sequence[str]) -> tuple[bytes, bytes]:
-        """Head and body with these values, which hold no line ends."""
-        taken = {at: values[number] for at, number in self._slots}
-        if not self._is_base64:
-            return _part(self._kind, "".join(taken.get(at, piece) for at, piece in enumerate(self._texts)))
-        lines, waiting = list[bytes](), b""
-        for at, piece in enumerate(self._pieces):
-            if at in taken:
-                waiting += taken[at].encode()
-            elif len(piece) < _WORTH_KEEPING_BYTES:
+    def fill(self, values: Sequence[str]) -> list[bytes]:
+        """Head and body in pieces; the values hold no line ends."""
+        if self._is_odd:
+            return list(_part(self._kind, self._whole(values)))
+        return self._plain(values) if self._is_plain else self._base64(values)
+
+    def _whole(self, values: Sequence[str]) -> str:
+        pieces = zip(self._texts, self._numbers, strict=True)
+        return "".join(piece if number is None else values[number] for piece, number in pieces)
+
+    def _plain(self, values: Sequence[str]) -> list[bytes]:
+        pieces, longest = self._pieces.copy(), self._longest
+        for at, number in self._slots:
+            pieces[at] = values[number].encode()
+            longest += len(pieces[at])
+        raw = b"".join(pieces)
+        if longest > _LONGEST or not raw.isascii() or _DELIMITER in raw:
+            return list(_part(self._kind, self._whole(values)))
+        return [_PART_HEADS[self._kind, _7BIT], raw, b"\r\n"]
+
+    def _base64(self, values: Sequence[str]) -> list[bytes]:
+        lines, waiting = [_PART_HEADS[self._kind, _BASE64]], b""
+        for piece, number, ready in zip(self._pieces, self._numbers, self._ready, strict=True):
+            if number is not None:
+                waiting += values[number].encode()
+            elif ready is None:
                 waiting += piece
             else:
                 start = -len(waiting) % _LINE_BYTES
                 end = len(piece) - (len(piece) - start) % _LINE_BYTES
-                lines += (_base64_lines(waiting + piece[:start]), self._encoded(at, start, end))
+                if start not in ready:
+                    ready[start] = _base64_lines(piece[start:end])
+                lines += (_base64_lines(waiting + piece[:start]), ready[start])
                 waiting = piece[end:]
-        return _PART_HEADS[self._kind, _BASE64], b"".join((*lines, _base64_lines(waiting)))
-
-    def _encoded(self, at: int, start: int, end: int) -> bytes:
-        ready = self._ready[at]
-        if start not in ready:
-            ready[start] = _base64_lines(self._pieces[at][start:end])
-        return ready[start]
+        lines.append(_base64_lines(waiting))
+        return lines
 
 
 def _base64_lines(raw: bytes) -> bytes:

@@ -89,12 +89,10 @@ class Prepared:
     def _key(self, values: Sequence[object]) -> tuple[object, ...]:
         """What decides: of an open value its kind, of the others the value as it would be printed."""
         return tuple(
-            type(value)
-            if self._is_open(path, value)
-            else value
-            if value is None or type(value) is str
-            else _spelled(value)
-            for path, value in zip(self._paths, values, strict=True)
+            [
+                value if value is None else type(value) if self._is_open(path, value) else _spelled(value)
+                for path, value in zip(self._paths, values, strict=True)
+            ]
         )
 
     def _is_open(self, path: str, value: object) -> bool:
@@ -141,5 +139,5 @@ def _value_at(values: Mapping[str, Any], way: Sequence[str]) -> Any:
     return found
 
 
-def _spelled(value: object) -> tuple[object, str]:
+def _spelled(value: object) -> tuple[type, str]:
     return type(value), repr(value)  # equal values may print differently: 1.0 and 1.00

@@ -181,10 +181,10 @@ class Letter:
         known = [hrefs.get(href, href) for href in self.skeleton.hrefs]
         return replace(self, escaped=[*self.escaped[: len(self.escaped) - count], *known])
 
-    def parts(self) -> tuple[bytes, ...]:
-        """Heads and bodies of its MIME parts."""
+    def parts(self) -> Sequence[bytes]:
+        """Heads and bodies of its MIME parts, in pieces."""
         text, html = self.skeleton.parts
-        return (*text.fill(self.plain), *html.fill(self.escaped))
+        return text.fill(self.plain) + html.fill(self.escaped)
 
 
 def _escape(text: str) -> str:
