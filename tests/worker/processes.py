@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,14 +32,14 @@ asyncio.run(run_worker(settings, {lanes}))
 
 @asynccontextmanager
 async def worker(
-    settings: Settings, lanes: tuple[int, ...] = (1, 2, 3, 4)
+    settings: Settings, lanes: tuple[int, ...] = (1, 2, 3, 4), *, extra: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker in a process of its own; killed at the end if it still lives."""
+    """A worker in a process of its own, `extra` in its environment; killed at the end if it still lives."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         _RUN.format(lanes=lanes),
-        env=environment_of(settings),
+        env=environment_of(settings) | dict(extra or {}),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=None,
     )
