@@ -73,6 +73,13 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(
         default=8, ge=1, le=64, description="connections a worker opens to one provider account"
     )
+    late_pct: int = Field(
+        default=50,
+        ge=1,
+        le=100,
+        description="percent of its lifetime that the oldest due message of a kind may have waited; beyond that the API "
+        "takes no more of the kind and answers 429",
+    )
     database_pool_size: int = Field(
         default=10, ge=2, le=200, description="connections one process opens to PostgreSQL at most"
     )

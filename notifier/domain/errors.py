@@ -11,6 +11,7 @@ NotifierError
 ├── IllegalMove          a message may not go from this state to that
 ├── RenderError          a template could not be rendered for one contact
 ├── ServiceError         a server we need cannot be reached or started
+├── Busy                 so much waits that more would be late
 └── SendError            a provider did not accept a message
     ├── TryAgain         a definite "not now": safe to send again after a while
     ├── NeverAgain       a definite "no", with the reason
@@ -88,6 +89,14 @@ class RenderError(NotifierError):
 
 class ServiceError(NotifierError):
     """PostgreSQL, Redis or another server we need cannot be reached or started."""
+
+
+class Busy(NotifierError):
+    """So much waits that more would be late; come back after so many seconds."""
+
+    def __init__(self, problem: str, *, after_s: int) -> None:
+        super().__init__(problem)
+        self.after_s = after_s
 
 
 class Fault(StrEnum):

@@ -7,7 +7,9 @@ from typing import Any
 from notifier.domain.errors import Conflict, Forbidden, InputError, NotFound, NotReleased
 from notifier.domain.message import MessageId, RunId
 from notifier.domain.person import Person
+from notifier.domain.purpose import Purpose
 from notifier.domain.run import RunState
+from notifier.planning.backlog import refuse_when_late
 from notifier.planning.catalogue import CampaignVersion, find_campaign, get_campaign, pin, writers_of
 from notifier.planning.draft import audit_run, check_inputs, run_purpose
 from notifier.planning.release import release_facts, start_released
@@ -28,12 +30,19 @@ class SentOne:
 
 
 async def send_one(
-    tx: Tx, *, team_id: int, campaign_key: str, external_id: str, inputs: Mapping[str, object], by: Person
+    tx: Tx,
+    *,
+    team_id: int,
+    campaign_key: str,
+    external_id: str,
+    inputs: Mapping[str, object],
+    by: Person,
+    late_pct: int = 50,
 ) -> SentOne:
     """One message of a campaign's first step to one contact, through the standing run of the month.
 
     What was released is what is sent: after an apply the texts released before go on until a person has released the
-    new ones. `NotReleased` where none were yet: see `ask_release`. `Forbidden` for a key that stands for a user: whoever
+    new ones. `NotReleased` where none were yet: see `ask_release`. `Busy` where it would be late. `Forbidden` for a key that stands for a user: whoever
     may choose contacts and inputs one by one would need nobody else's eyes, so systems alone may.
     """
     if by.user_id is not None:
@@ -47,6 +56,7 @@ async def send_one(
     step = version.campaign.steps[0]
     if step.is_post:
         raise InputError("campaign", "its first step is a post, which has no contact")
+    await refuse_when_late(tx, version.campaign.purpose_of(step) or Purpose(run.purpose), late_pct=late_pct)
     message_id = await add_single(
         tx, run, step=step.name, contact_id=contact.id, channels=step.channels or step.by, inputs=given
     )

@@ -29,6 +29,14 @@ TRANSIENT: tuple[type[Exception], ...] = (
 )
 """What the server or the way to it may raise at any time; the same statement may succeed later."""
 
+CANNOT_STORE: tuple[type[Exception], ...] = (
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""The server is there, and nothing can be stored: a replica, a full or broken disk, a log-in that no longer holds."""
+
 _STATEMENT_TIMEOUT_MS = 120_000
 
 

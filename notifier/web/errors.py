@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.domain.errors import (
+    Busy,
     Conflict,
     DefinitionError,
     DefinitionErrors,
@@ -24,6 +25,7 @@ from notifier.domain.errors import (
     ServiceError,
 )
 from notifier.logs import get_logger
+from notifier.store.database import CANNOT_STORE, TRANSIENT
 from notifier.web.access.sessions import ForgedForm, LoginNeeded, NotAllowed, login_url
 from notifier.web.console.show import show_error
 from notifier.web.problems import Problem, problem_json
@@ -38,6 +40,7 @@ _STATUS: tuple[tuple[type[NotifierError], int], ...] = (
     (Conflict, 409),
     (ServiceError, 503),
 )
+_COME_BACK_S = 5
 _MACHINE_DOORS = ("/api/", "/hooks/")
 log = get_logger()
 
@@ -52,6 +55,9 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ForgedForm, _answer_forged)
     app.add_exception_handler(NotAllowed, _answer_not_allowed)
     app.add_exception_handler(DataError, _answer_data)
+    app.add_exception_handler(Busy, _answer_busy)
+    for kind in (*TRANSIENT, *CANNOT_STORE):
+        app.add_exception_handler(kind, _answer_unstored)
 
 
 def _is_machine(request: Request) -> bool:
@@ -61,7 +67,9 @@ def _is_machine(request: Request) -> bool:
 async def _answer(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     if _is_machine(request):
         return problem_json(status, detail, headers=headers)
-    return await show_error(request, status, detail)
+    page = await show_error(request, status, detail)
+    page.headers.update(headers or {})
+    return page
 
 
 async def _answer_ours(request: Request, error: Exception) -> Response:
@@ -118,6 +126,18 @@ async def _answer_data(request: Request, error: Exception) -> Response:
     # A net: what the shapes let through and the database cannot hold.
     log.warning("web.value_refused", **_name_error(error))
     return await _answer(request, 422, "The request holds a value that cannot be stored.")
+
+
+async def _answer_busy(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Busy)
+    return await _answer(request, 429, str(error), {"retry-after": str(error.after_s)})
+
+
+async def _answer_unstored(request: Request, error: Exception) -> Response:
+    """PostgreSQL is gone, full or only to be read: nothing was accepted."""
+    log.warning("web.nothing_stored", **_name_error(error))
+    detail = "A service we need cannot be reached. Try again in a moment."
+    return await _answer(request, 503, detail, {"retry-after": str(_COME_BACK_S)})
 
 
 class LastResort:

@@ -69,6 +69,7 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
     """The campaign's first step, to one contact. 202: it stands in the database. Wants an `Idempotency-Key`.
 
     409 where nobody has released the campaign's present texts for single messages: the run to release is named.
+    429 with Retry-After where so many wait that this one would be late, 503 with Retry-After where nothing can be stored.
     """
     keys: Keys = request.app.state.keys
 
@@ -80,6 +81,7 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
             external_id=body.contact,
             inputs=body.inputs,
             by=person(key),
+            late_pct=request.app.state.settings.late_pct,
         )
         facts = await view.get_message(tx, key.team_id, sent.run_id, sent.message_id)
         return MessageRef(
