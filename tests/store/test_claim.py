@@ -320,6 +320,30 @@ async def test_service_waits_for_the_morning_of_the_contact(
     await assert_tallies_agree(database)
 
 
+async def test_each_of_a_batch_waits_for_the_morning_of_its_own_zone(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, tmp_path)
+    zones = ("America/New_York", "Asia/Kathmandu", "", "America/New_York", "Pacific/Honolulu", "No/Such_Zone")
+    for number, zone in enumerate(zones):
+        await add_contact(database, settings, f"c{number}", zone=zone)
+    run = await launch_and_plan(database)
+    assert len((await claim(database, run.id)).messages) == 3
+    rows = await fetch(
+        database,
+        """
+        SELECT c.external_id, m.due_at FROM notifier.messages m JOIN notifier.contacts c ON c.id = m.contact_id
+        WHERE m.state = 'queued' ORDER BY 1
+        """,
+    )
+    assert rows == [
+        ("c0", datetime(2030, 6, 12, 12, 0, tzinfo=UTC)),
+        ("c3", datetime(2030, 6, 12, 12, 0, tzinfo=UTC)),
+        ("c4", datetime(2030, 6, 12, 18, 0, tzinfo=UTC)),
+    ]
+    await assert_tallies_agree(database)
+
+
 async def test_quiet_hours_follow_the_change_of_clocks(database: Database, settings: Settings, tmp_path: Path) -> None:
     await set_now(database, datetime(2030, 3, 10, 6, 30, tzinfo=UTC))  # 01:30 in New York, half an hour before the gap
     await define(database, tmp_path, campaign())

@@ -79,25 +79,30 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[LaneRun]:
 
 
 # What is known of the messages `due` of run $1 now, and whether one by itself may go: asked by the claim, and again
-# before the wire. "" = it may.
-_KNOWN = """
+# before the wire. "" = it may. Each step by itself, or the verdict and the hours in it are reckoned several times over;
+# the hours once per zone, for they take as long as all the rest.
+_LOOK = """
+house AS MATERIALIZED (SELECT drill, notifier.now() AS now FROM notifier.runs WHERE id = $1),
+known AS MATERIALIZED (
     SELECT d.*, c.name, c.locale, c.attributes, a.address, a.address_key, u.reason AS suppressed,
-        s.consent, w.act AS channel_act, t.act AS topic_act,
-        notifier.next_open((SELECT notifier.now()), notifier.zone_or(c.zone, {zone}), s.open_from, s.open_until) AS open_at,
-        s.consent = 'obeys-channel-stop' AND {override} AS overridden,
-        g.drill AND (d.contact_id IS NULL OR c.kind = 'customer') AS outside  -- an exercise stays in the house
-    FROM due d JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
-    JOIN notifier.runs g ON g.id = $1
+        s.consent, w.act AS channel_act, t.act AS topic_act, s.open_from, s.open_until, coalesce(c.zone, '') AS zone,
+        s.consent = 'obeys-channel-stop' AND {override} AS overridden, h.now,
+        h.drill AND (d.contact_id IS NULL OR c.kind = 'customer') AS outside  -- an exercise stays in the house
+    FROM due d CROSS JOIN house h JOIN notifier.run_steps s ON s.run_id = $1 AND s.step = d.step
     LEFT JOIN notifier.contacts c ON c.id = d.contact_id
     LEFT JOIN notifier.addresses a ON a.contact_id = d.contact_id AND a.channel = d.channel
     LEFT JOIN notifier.suppressions u ON u.team_id = c.team_id AND u.address_key = a.address_key
     LEFT JOIN notifier.consent_states w ON w.contact_id = d.contact_id AND w.channel = d.channel AND w.topic = ''
     LEFT JOIN notifier.consent_states t ON t.contact_id = d.contact_id AND t.channel = d.channel AND t.topic = s.topic
-        AND s.topic <> ''"""
-_LOOKED = """
-    SELECT k.*, CASE
+        AND s.topic <> ''),
+hours AS MATERIALIZED (
+    SELECT z.zone, z.open_from, z.open_until,
+        notifier.next_open(z.now, notifier.zone_or(z.zone, {zone}), z.open_from, z.open_until) AS open_at
+    FROM (SELECT DISTINCT zone, open_from, open_until, now FROM known WHERE open_from IS NOT NULL) AS z),
+looked AS MATERIALIZED (
+    SELECT k.*, o.open_at, CASE
         WHEN k.outside THEN 'drill'
-        WHEN k.expires_at <= (SELECT notifier.now()) THEN 'expired'
+        WHEN k.expires_at <= k.now THEN 'expired'
         WHEN k.contact_id IS NULL THEN ''  -- a post
         WHEN k.address IS NULL THEN 'no-address'
         WHEN k.suppressed IS NOT NULL AND NOT (k.suppressed = 'opt-out' AND k.overridden)
@@ -106,10 +111,11 @@ _LOOKED = """
         WHEN k.topic_act = 'opt-out' AND k.consent <> 'obeys-channel-stop' THEN 'opted-out'
         WHEN k.consent = 'needs-opt-in' AND k.channel_act IS DISTINCT FROM 'opt-in'
             AND k.topic_act IS DISTINCT FROM 'opt-in' THEN 'no-consent'
-        WHEN k.open_at > (SELECT notifier.now()) AND k.open_at >= k.expires_at THEN 'expired'
-        WHEN k.open_at > (SELECT notifier.now()) THEN 'quiet-hours'
+        WHEN o.open_at > k.now AND o.open_at >= k.expires_at THEN 'expired'
+        WHEN o.open_at > k.now THEN 'quiet-hours'
         ELSE '' END AS alone
-    FROM known k"""
+    FROM known k LEFT JOIN hours o ON o.zone = k.zone AND o.open_from = k.open_from
+        AND o.open_until IS NOT DISTINCT FROM k.open_until)"""
 
 _TAKE = f"""
 WITH due AS (
@@ -121,8 +127,7 @@ WITH due AS (
             AND NOT {STOPPED.format(lane="$2")})
         AND m.channel <> ALL ((SELECT {STOPPED_CHANNELS.format(lane="$2")} FROM notifier.runs r WHERE r.id = $1)::text[])
     ORDER BY m.due_at, m.id LIMIT $5 FOR UPDATE OF m SKIP LOCKED),
-known AS ({_KNOWN.format(zone="$6", override="$7")}),
-looked AS ({_LOOKED}),
+{_LOOK.format(zone="$6", override="$7")},
 -- Of the messages that may go, the first to an address goes; each request of the API is a message of its own.
 judged AS (
     SELECT l.*, CASE
@@ -166,8 +171,9 @@ counted AS (
     UNION ALL
     SELECT $1, step, channel, 'queued', '', -count(*) FROM moved WHERE state <> 'queued' GROUP BY step, channel)
 SELECT v.id, v.step, v.channel, v.occurrence, v.attempts, v.account, v.address, v.variables, v.inputs, v.expires_at, v.claimed_at,
-    v.verdict, v.due_at, i.id AS invitation_id, (SELECT id FROM lease) AS claim_id
-FROM moved v LEFT JOIN notifier.invitations i ON i.run_id = $1 AND i.message_id = v.id
+    v.verdict, v.due_at, (SELECT id FROM lease) AS claim_id,
+    (SELECT i.id FROM notifier.invitations i WHERE i.run_id = $1 AND i.message_id = v.id) AS invitation_id
+FROM moved v
 ORDER BY v.due_at, v.id
 """
 _CLAIM = _TAKE.format(crashes="= 0", begun="true")
@@ -252,8 +258,7 @@ WITH due AS (
     FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
     WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
         AND NOT {STOPPED.format(lane="m.lane")} AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane="m.lane")})),
-known AS ({_KNOWN.format(zone="$4", override="$5")}),
-looked AS ({_LOOKED})
+{_LOOK.format(zone="$4", override="$5")}
 SELECT 1 FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key
 """
 

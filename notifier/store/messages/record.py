@@ -31,6 +31,8 @@ class Receipt:
     opted_out: bool = False  # the provider says the contact told it to stop
 
 
+# The ids stand in it twice more: on a partition just filled, of which nothing is known yet, the server might
+# read the whole run instead.
 _RECORD = """
 WITH told AS (
     SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
@@ -39,8 +41,7 @@ WITH told AS (
         again_s, suppress)),
 held AS (
     SELECT m.id, m.state AS before, m.reason AS before_reason, m.expires_at, m.team_id, m.address_key
-    FROM notifier.messages m JOIN told r ON r.id = m.id
-    WHERE m.run_id = $1 AND m.claim_id = $2 ORDER BY m.id FOR UPDATE OF m),
+    FROM notifier.messages m WHERE m.run_id = $1 AND m.id = ANY ($3) AND m.claim_id = $2 ORDER BY m.id FOR UPDATE),
 moved AS (
     UPDATE notifier.messages m SET
         state = CASE WHEN h.before <> 'sending' THEN m.state
@@ -59,7 +60,7 @@ moved AS (
         accepted_at = CASE WHEN r.state = 'accepted' THEN coalesce(m.accepted_at, (SELECT notifier.now())) ELSE m.accepted_at END,
         claim_id = CASE WHEN r.state = 'uncertain' THEN m.claim_id END,
         changed_at = (SELECT notifier.now())
-    FROM told r JOIN held h USING (id) WHERE m.run_id = $1 AND m.id = r.id
+    FROM told r JOIN held h USING (id) WHERE m.run_id = $1 AND m.id = ANY ($3) AND m.id = r.id
     RETURNING m.id, m.step, m.channel, m.state, m.reason, m.attempts, h.before, h.before_reason, h.team_id,
         h.address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
 noted AS (
