@@ -7,8 +7,10 @@ from playwright.async_api import Page
 
 from benchmarks.pages import Crawl, page_routes
 from notifier.domain.person import Person
+from notifier.domain.stop import Extent, Scope
 from notifier.planning.draft import Draft
 from notifier.planning.launch import launch_campaign
+from notifier.planning.stops import stop_above
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.sandbox import read_body
@@ -100,8 +102,11 @@ async def _furnish(database: Database, settings: Settings) -> list[str]:
     async with database.transaction() as tx:
         draft = Draft(campaign_key="branch-closure-alert", inputs=ALERT_INPUTS)
         asked = await launch_campaign(tx, team_id=1, draft=draft, by=Person(name="lin"))
+        post = Extent(scope=Scope.CHANNEL, which="social")
+        stop = await stop_above(tx, 1, post, reason="wrong picture", by=Person(name="lin"))
     emergency = "/emergency/branch-closure-alert"
-    return ["/", f"/runs/{asked.id}", f"/emergency/runs/{sent.id}", emergency, f"/runs/{sent.id}"]
+    runs = [f"/runs/{asked.id}", f"/emergency/runs/{sent.id}", f"/runs/{sent.id}"]
+    return ["/", f"/stops/{stop.id}", "/stops/ask?scope=everything", emergency, *runs]
 
 
 async def _public_links(database: Database, address: str) -> list[str]:

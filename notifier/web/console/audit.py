@@ -30,6 +30,7 @@ _ADDRESSES: Mapping[str, str] = {
     "key": "/keys",
     "template": "/templates/{}",
     "campaign": "/campaigns/{}",
+    "stop": "/stops/{}",
     "survey": "/surveys/{}",
     "segment": "/segments/{}",
     "proof-reader": "/proof-readers",
@@ -191,6 +192,8 @@ def _tell_subject(kind: str, key: str, names: Names, t: Words) -> str:
             return t("Message %(id)s", id=key)
         case "run":
             return t("Run %(id)s", id=key)
+        case "stop":
+            return t("Stop %(id)s", id=key)
         case _:
             return key
 

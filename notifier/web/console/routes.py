@@ -21,6 +21,7 @@ from notifier.web.console import (
     runs,
     sandbox,
     segments,
+    stops,
     surveys,
     templates,
 )
@@ -32,6 +33,7 @@ for room in (
     calendar,
     emergency,
     emergency_runs,
+    stops,
     campaigns,
     contacts,
     notes,

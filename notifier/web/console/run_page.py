@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import ceil
 from typing import Any
 
 from starlette.responses import Response
@@ -11,9 +12,10 @@ from notifier.domain.campaign import Campaign
 from notifier.domain.errors import Conflict, InputError
 from notifier.domain.inputs import read_inputs
 from notifier.domain.message import Sums, add_up
-from notifier.domain.run import OPEN, OVER
+from notifier.domain.run import OPEN, OVER, RunState
 from notifier.domain.survey import Survey
 from notifier.feedback.satisfaction import Satisfaction, satisfaction
+from notifier.store import clock
 from notifier.store.releases import find_release
 from notifier.store.surveys import Window
 from notifier.store.tallies import Tally, read_tallies
@@ -137,9 +139,17 @@ async def live_values(page: Page, run: RunLine) -> dict[str, Any]:
         "progress": progress,
         "dues": {step.step: tell_due(step, page.words) for step, _ in progress.rows},
         "wait": tell_wait(wait, page.words) if wait else "",
+        "undo_s": undo_s(run, await clock.now(page.tx)),
         "halt": tell_halt(progress.states) if run.state in {"stopped", "cancelled"} and progress.states else None,
         "names": await read_names(page),
     }
+
+
+def undo_s(run: RunLine, now: datetime) -> int:
+    """Whole seconds within which its release can be undone; 0 = it cannot be."""
+    if run.state != RunState.SCHEDULED or run.held_until is None:
+        return 0
+    return max(0, ceil((run.held_until - now).total_seconds()))
 
 
 async def list_values(page: Page, run_id: int, *, state: str, after: int) -> dict[str, Any]:
@@ -153,7 +163,7 @@ async def live_parts(page: Page, run: RunLine, *, state: str, after: int) -> dic
     """The parts of the page that are sent again whenever they changed."""
     values = await live_values(page, run) | await list_values(page, run.id, state=state, after=after)
     values["is_open"], values["is_over"] = run.state in OPEN, run.state in OVER
-    parts = {name: page.render(f"part/{name}.html", **values) for name in ("progress", "acts", "messages")}
+    parts = {name: page.render(f"part/{name}.html", **values) for name in ("progress", "acts", "messages", "undo")}
     return parts if run.state in OPEN else {"begun": run.state, **parts}  # a page opened before loads itself anew
 
 

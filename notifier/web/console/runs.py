@@ -13,7 +13,7 @@ from notifier.domain.errors import Conflict, InputError
 from notifier.domain.run import OPEN, OVER, RunState
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.draft import fill_inputs
-from notifier.planning.release import reschedule_run
+from notifier.planning.release import reschedule_run, undo_release
 from notifier.store.database import Database
 from notifier.store.tallies import read_tallies
 from notifier.store.views.runs import RunLine, RunSearch, count_states, get_run_line, list_campaign_keys, list_runs
@@ -139,6 +139,16 @@ async def resume(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Go on with what was stopped."""
     await _act(request, visitor.user.team_id, run_id, visitor.user.login, "resume")
     return await _back(request, run_id, "resumed")
+
+
+@router.post("/runs/{run_id}/undo")
+async def undo(request: Request, visitor: Actor, run_id: Id) -> Response:
+    """Take its release back; nothing of it has left."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await get_run_line(tx, visitor.user.team_id, run_id)
+        await undo_release(tx, run_id, visitor.person)
+    return await _back(request, run_id, "undone")
 
 
 @router.get("/runs/{run_id}/cancel")

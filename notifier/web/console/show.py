@@ -1,7 +1,7 @@
 """Pages: what every one of them has, and how a template becomes an answer."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,10 +13,12 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from notifier.domain.person import ADMINISTERING, AUDITING
+from notifier.domain.person import ADMINISTERING, AUDITING, RESUMING
+from notifier.domain.stop import Scope, Stop
 from notifier.domain.template import Bank
 from notifier.domain.text import Localized
 from notifier.store.database import Database, Tx
+from notifier.store.stops import list_in_force
 from notifier.web.access.sessions import Visitor
 from notifier.web.catalogue import DEFAULT_TEAM, NO_BANK, Catalogue
 from notifier.web.console.catalogues import LOCALES
@@ -70,6 +72,7 @@ class Page:
     words: Words
     catalogue: Catalogue
     has_sandbox: bool = False
+    stopped: Sequence[tuple[Stop, str]] = ()
 
     @property
     def team_id(self) -> int:
@@ -92,7 +95,7 @@ class Page:
             template,
             self.words,
             self.bank,
-            {"visitor": self.visitor, "has_sandbox": self.has_sandbox, **values},
+            {"visitor": self.visitor, "has_sandbox": self.has_sandbox, "stopped": self.stopped, **values},
         )
 
     def show(self, template: str, status: int = 200, **values: object) -> HTMLResponse:
@@ -109,7 +112,7 @@ async def open_page(request: Request, visitor: Visitor | None = None) -> AsyncIt
         team_id = visitor.user.team_id if visitor else DEFAULT_TEAM
         bank = await catalogue.bank(tx, team_id)
         accounts = await catalogue.accounts(tx, team_id) if visitor else []
-        yield Page(
+        page = Page(
             request=request,
             tx=tx,
             visitor=visitor,
@@ -118,6 +121,18 @@ async def open_page(request: Request, visitor: Visitor | None = None) -> AsyncIt
             catalogue=catalogue,
             has_sandbox=any(account.provider == _SANDBOX for account in accounts),
         )
+        if visitor:
+            page.stopped = await _find_stopped(page)
+        yield page
+
+
+async def _find_stopped(page: Page) -> list[tuple[Stop, str]]:
+    """The stops in force, each with the title of its campaign."""
+    found = await list_in_force(page.tx, page.team_id)
+    of_campaigns = any(stop.extent.scope is Scope.CAMPAIGN for stop in found)
+    campaigns = await page.catalogue.campaigns(page.tx, page.team_id) if of_campaigns else []
+    titles = {campaign.key: page.say(campaign.title) for _, campaign in campaigns}
+    return [(stop, titles.get(stop.extent.which, "")) for stop in found]
 
 
 def _locale(request: Request, visitor: Visitor | None) -> str:
@@ -139,6 +154,7 @@ def _render(request: Request, template: str, words: Words, bank: Bank, values: d
         "path": request.url.path,
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "done": request.query_params.get("done", ""),
+        "stopped": (),
         "is_demo": request.app.state.settings.demo,
     }
     return _ENVIRONMENT.get_template(template).render({**given, **_permits(visitor), **values})
@@ -148,6 +164,7 @@ def _permits(visitor: Visitor | None) -> dict[str, bool]:
     return {
         "may_act": bool(visitor and visitor.may_act),
         "may_release": bool(visitor and visitor.may_release),
+        "may_resume": bool(visitor and visitor.person.may(RESUMING)),
         "may_audit": bool(visitor and visitor.person.may(AUDITING)),
         "may_administer": bool(visitor and visitor.person.may(ADMINISTERING)),
     }
