@@ -1,4 +1,4 @@
-"""Accounts in trouble: those that cannot be opened, and those whose provider puts messages off."""
+"""Accounts in trouble: those that pause, those that cannot be opened, those whose provider puts messages off."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from notifier.domain.causes import Cause, cause_of_words
 from notifier.domain.errors import InputError
 from notifier.store.database import Database
 from notifier.store.definitions import list_latest
+from notifier.store.paused_accounts import Pause, list_pauses
 from notifier.store.views.accounts import AccountTrouble, list_troubles
 
 _OURS = "account"  # the code of what our own side cannot do
@@ -22,6 +23,7 @@ class AccountProblem:
     cause: Cause | None  # None: our own settings, not the provider
     waiting: int  # messages seen waiting for it
     run_id: int | None
+    pause: Pause | None = None  # given nothing but a message to try it with
 
 
 async def list_account_problems(database: Database, accounts: Accounts, *, team_id: int) -> list[AccountProblem]:
@@ -29,6 +31,7 @@ async def list_account_problems(database: Database, accounts: Accounts, *, team_
     async with database.transaction() as tx:
         definitions = await list_latest(tx, team_id, "account")
         troubles = await list_troubles(tx, team_id)
+        pauses = {pause.account: pause for pause in await list_pauses(tx, team_id)}
     found = {trouble.account: _of_trouble(trouble) for trouble in troubles if trouble.account}
     unnamed = [_of_trouble(trouble) for trouble in troubles if not trouble.account]
     for definition in definitions:
@@ -44,8 +47,23 @@ async def list_account_problems(database: Database, accounts: Accounts, *, team_
                 waiting=sum(trouble.waiting for trouble in waiting),
                 run_id=next((trouble.run_id for trouble in waiting), None),
             )
+    channels = {definition.key: str(definition.spec.get("channel", "")) for definition in definitions}
+    for key, pause in pauses.items():
+        found[key] = _of_pause(pause, found.get(key), channels.get(key, ""))
     told = {problem.reason for problem in found.values()}
     return [*found.values(), *(problem for problem in unnamed if problem.reason not in told)]
+
+
+def _of_pause(pause: Pause, known: AccountProblem | None, channel: str) -> AccountProblem:
+    return AccountProblem(
+        key=pause.account,
+        channel=channel,
+        reason=pause.reason,
+        cause=cause_of_words(pause.reason),
+        waiting=known.waiting if known else 0,
+        run_id=known.run_id if known else None,
+        pause=pause,
+    )
 
 
 def _of_trouble(trouble: AccountTrouble) -> AccountProblem:

@@ -9,6 +9,7 @@ from notifier.domain.channel import Channel, Content, EmailContent, SmsContent
 from notifier.domain.errors import InputError
 from notifier.domain.note import MARKS, ORIGIN, NoteKind, one_line
 from notifier.domain.person import RELEASING, Person
+from notifier.domain.template import Bank
 from notifier.logs import get_logger
 from notifier.planning.catalogue import CampaignVersion, get_campaign
 from notifier.planning.notes import pick_account
@@ -35,15 +36,17 @@ _PAGES = {Alarm.BREAK_GLASS: "/review"}  # below that of the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Texts:
+class Texts:
+    """An alarm in one language."""
+
     subject: str
     lines: tuple[str, ...]  # paragraphs; the last but one holds the link
     short: str  # "" = no SMS
 
 
-_TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
+_TEXTS: Mapping[Alarm, Mapping[str, Texts]] = {
     Alarm.BREAK_GLASS: {
-        "zh": _Texts(
+        "zh": Texts(
             subject="{campaign}：已由一人紧急放行，请复核",
             lines=(
                 "{who}未经第二人复核，紧急放行了“{campaign}”。",
@@ -53,7 +56,7 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
             ),
             short="{who}未经复核紧急放行“{campaign}”。理由：{reason}。请复核：{link}",
         ),
-        "en": _Texts(
+        "en": Texts(
             subject="{campaign}: released by one person, please review",
             lines=(
                 "{who} released “{campaign}” alone, without a second person.",
@@ -65,7 +68,7 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
         ),
     },
     Alarm.PAUSED: {
-        "zh": _Texts(
+        "zh": Texts(
             subject="{campaign}：已自动暂停",
             lines=(
                 "“{campaign}”已自动暂停，未发出的消息暂不发送。",
@@ -75,7 +78,7 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
             ),
             short="“{campaign}”已自动暂停：{reason}。请决定：{link}",
         ),
-        "en": _Texts(
+        "en": Texts(
             subject="{campaign}: paused",
             lines=(
                 "“{campaign}” was paused. What has not left waits.",
@@ -87,7 +90,7 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
         ),
     },
     Alarm.BOUND_PASSED: {
-        "zh": _Texts(
+        "zh": Texts(
             subject="{campaign}：退回或投诉过多，仍在发送",
             lines=(
                 "“{campaign}”的退回或投诉超过了限度。这类消息不会自动暂停，仍在发送。",
@@ -97,7 +100,7 @@ _TEXTS: Mapping[Alarm, Mapping[str, _Texts]] = {
             ),
             short="“{campaign}”仍在发送：{reason}。请查看：{link}",
         ),
-        "en": _Texts(
+        "en": Texts(
             subject="{campaign}: too much comes back, and it goes on",
             lines=(
                 "“{campaign}” passed a bound. Such messages are never paused by themselves: it goes on.",
@@ -137,7 +140,7 @@ async def raise_alarm(tx: Tx, run: Run, alarm: Alarm, *, by: Person, reason: str
         facts = _facts(run, version, person, alarm, who=who or by.name, reason=said)
         for channel, address in ((Channel.EMAIL, person.email), (Channel.SMS, person.phone)):
             account_id = accounts[channel]
-            content = _write(alarm, channel, facts, version, person.locale)
+            content = write_alarm(_TEXTS[alarm], channel, facts, version.bank, locale=person.locale)
             if address and account_id is not None and content is not None:
                 note = NewNote(
                     team_id=run.team_id,
@@ -176,18 +179,19 @@ def _facts(
     }
 
 
-def _write(
-    alarm: Alarm, channel: Channel, facts: Mapping[str, str], version: CampaignVersion, locale: str
+def write_alarm(
+    by_language: Mapping[str, Texts], channel: Channel, facts: Mapping[str, str], bank: Bank, *, locale: str
 ) -> Content | None:
+    """What the alarm says on a channel, None where it says nothing there; `facts` hold at least `reason` and `link`."""
     language = _language(locale)
-    texts, mark = _TEXTS[alarm][language], MARKS[NoteKind.ALARM][language]
+    texts, mark = by_language[language], MARKS[NoteKind.ALARM][language]
     if channel is Channel.EMAIL:
         subject = f"{mark}{texts.subject.format(**facts)}"
         text = "\n\n".join(line.format(**facts) for line in texts.lines) + "\n"
         return EmailContent(subject=subject, html=_html(subject, texts, facts, locale), text=text)
     if not texts.short:
         return None
-    signature = version.bank.sms_signature.get(locale, version.bank.default_locale)
+    signature = bank.sms_signature.get(locale, bank.default_locale)
     reason = facts["reason"]
     short = reason if len(reason) <= _SHORT_REASON else f"{reason[: _SHORT_REASON - 1]}…"
     text = f"{signature}{mark}{texts.short.format(**{**facts, 'reason': short})}"
@@ -199,7 +203,7 @@ def _language(locale: str) -> str:
     return "zh" if locale.startswith("zh") else "en"
 
 
-def _html(subject: str, texts: _Texts, facts: Mapping[str, str], locale: str) -> str:
+def _html(subject: str, texts: Texts, facts: Mapping[str, str], locale: str) -> str:
     safe = {name: escape(value) for name, value in facts.items()}
     safe["link"] = f'<a href="{safe["link"]}">{safe["link"]}</a>'
     body = "".join(f'<p style="margin:0 0 14px">{line.format(**safe)}</p>' for line in texts.lines)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from notifier.domain.person import SCHEDULE
 from notifier.store.access import add_audit
 from notifier.store.database import Tx
 
 _FIRST_PROBE_S, _LAST_PROBE_S = 15.0, 300.0
-ACTOR = "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ async def pause_account(tx: Tx, team_id: int, account: str, *, cause: str, reaso
     )
     if is_news:
         detail = {"cause": cause, "reason": reason, "code": code}
-        await add_audit(tx, team_id, actor=ACTOR, act="account.paused", subject=f"account:{account}", detail=detail)
+        await add_audit(tx, team_id, actor=SCHEDULE.name, act="account.paused", subject=f"account:{account}", detail=detail)
     return bool(is_news)
 
 
@@ -84,7 +84,7 @@ async def resume_account(tx: Tx, team_id: int, account: str) -> bool:
     if cause is None:
         return False
     subject, detail = f"account:{account}", {"cause": cause}
-    await add_audit(tx, team_id, actor=ACTOR, act="account.resumed", subject=subject, detail=detail)
+    await add_audit(tx, team_id, actor=SCHEDULE.name, act="account.resumed", subject=subject, detail=detail)
     return True
 
 

@@ -190,6 +190,8 @@ def _tell_subject(kind: str, key: str, names: Names, t: Words) -> str:
             return names.campaign(key)
         case "message":
             return t("Message %(id)s", id=key)
+        case "account":
+            return names.account(key)
         case "run":
             return t("Run %(id)s", id=key)
         case "stop":

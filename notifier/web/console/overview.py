@@ -6,21 +6,24 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from notifier.domain.message import Sums, add_up
 from notifier.domain.survey import Survey
 from notifier.feedback.satisfaction import Satisfaction, satisfaction
 from notifier.store import clock
+from notifier.store.database import Database
+from notifier.store.paused_accounts import try_now
 from notifier.store.views import overview as view
 from notifier.store.views.runs import find_wait, list_active_runs
-from notifier.web.access.sessions import LoggedIn
+from notifier.web.access.sessions import Actor, LoggedIn
 from notifier.web.console.causes import SAID
 from notifier.web.console.moments import tell_due, tell_start, tell_wait
 from notifier.web.console.names import read_names
 from notifier.web.console.needs import read_needs
 from notifier.web.console.show import Page, open_page
 from notifier.web.console.streams import Look, stream_parts
+from notifier.web.values import Text
 
 router = APIRouter()
 _LIVE_EVERY_S = 2.0
@@ -54,6 +57,16 @@ async def stream_overview(request: Request, visitor: LoggedIn) -> Response:
         return Look(parts={"going": page.render("part/going.html", **await _going(page))})
 
     return stream_parts(request, visitor, look, every_s=_LIVE_EVERY_S)
+
+
+@router.post("/accounts/{key}/try")
+async def try_account(request: Request, visitor: Actor, key: Text) -> Response:
+    """Somebody had a paused account mended: one message tries it at once."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await try_now(tx, visitor.user.team_id, key, by=visitor.user.login)
+    await request.app.state.bell.ring("tick")
+    return RedirectResponse("/", 303)
 
 
 async def _going(page: Page) -> dict[str, Any]:
