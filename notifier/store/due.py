@@ -25,3 +25,16 @@ async def list_due_jobs(tx: Tx, lanes: Sequence[int]) -> list[str]:
         lanes,
     )
     return [row["job"] for row in rows]
+
+
+async def list_urgent_runs(tx: Tx, lanes: Sequence[int], limit: int) -> list[int]:
+    """Running runs of these lanes, newest first: what may be asked of a worker at any moment."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT s.run_id FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+        WHERE r.state = 'running' AND s.lane = ANY ($1) ORDER BY s.run_id DESC LIMIT $2
+        """,
+        lanes,
+        limit,
+    )
+    return [row["run_id"] for row in rows]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from notifier.settings import Settings
 from notifier.store.database import Database
-from notifier.store.due import list_due_jobs
+from notifier.store.due import list_due_jobs, list_urgent_runs
 from notifier.store.queue import JOBS
 from tests.builders import add_contact, campaign, define, execute, launch_and_plan, pass_time, set_now
 
@@ -43,3 +43,16 @@ async def test_callbacks_and_notes_are_due_when_one_waits(database: Database) ->
     assert set(await _due(database, 1)) <= set(JOBS)
     await execute(database, "UPDATE notifier.callbacks SET applied_at = now()")
     assert await _due(database, 1) == []
+
+
+async def test_urgent_runs_are_those_of_the_lanes_that_run(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign(), campaign("alarm", purpose="emergency"))
+    await add_contact(database, settings, "c1")
+    await launch_and_plan(database)
+    alarm = await launch_and_plan(database, "alarm")
+    async with database.transaction() as tx:
+        assert await list_urgent_runs(tx, [1, 2], 10) == [alarm.id]
+        assert await list_urgent_runs(tx, [], 10) == []

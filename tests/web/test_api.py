@@ -11,6 +11,7 @@ from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.database import Database
+from notifier.store.queue import JOBS, open_redis, queue_name
 from tests.builders import fetch, release_by_another, release_singles
 from tests.web.rooms import ALERT_INPUTS, add_contacts, apply_pack, browser, key_headers, running_app
 
@@ -225,6 +226,17 @@ async def test_one_message_is_taken_once(caller: httpx.AsyncClient, database: Da
     assert taken["state"] == "queued"
     assert read_link(derive_key(settings.secret, "links"), LinkKind.MESSAGE, taken["id"]) is not None
     assert (await caller.get(f"/api/v1/messages/{taken['id']}")).json()["contact"] == "c0"
+
+
+async def test_a_single_message_rings_its_own_lane_at_once(
+    caller: httpx.AsyncClient, database: Database, redis_url: str
+) -> None:
+    await release_singles(database, "branch-closure-alert")
+    body = {"campaign": "branch-closure-alert", "contact": "c0", "inputs": ALERT_INPUTS}
+    assert (await caller.post("/api/v1/messages", json=body, headers={"idempotency-key": "m"})).status_code == 202
+    redis = open_redis(redis_url)
+    assert await redis.zcard(queue_name(JOBS["drain-1"])) == 1
+    await redis.aclose()
 
 
 async def test_message_to_nobody_is_not_found(caller: httpx.AsyncClient, database: Database) -> None:

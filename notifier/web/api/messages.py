@@ -8,6 +8,7 @@ from notifier.domain.errors import NotFound, NotReleased
 from notifier.domain.keys import Keys
 from notifier.domain.links import LinkKind, message_token, read_link
 from notifier.domain.message import MessageId, RunId, State
+from notifier.domain.purpose import RULES, Purpose
 from notifier.planning.single import ask_release, send_one
 from notifier.store.database import Database, Tx
 from notifier.store.views import messages as view
@@ -72,6 +73,7 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
     429 with Retry-After where so many wait that this one would be late, 503 with Retry-After where nothing can be stored.
     """
     keys: Keys = request.app.state.keys
+    lanes: list[int] = []
 
     async def work(tx: Tx) -> MessageRef:
         sent = await send_one(
@@ -84,12 +86,16 @@ async def send(request: Request, key: Sender, body: MessageIn) -> Response:
             late_pct=request.app.state.settings.late_pct,
         )
         facts = await view.get_message(tx, key.team_id, sent.run_id, sent.message_id)
+        lanes.append(RULES[Purpose(facts.purpose)].lane)
         return MessageRef(
             id=message_token(keys.links, sent.run_id, sent.message_id), run_id=sent.run_id, state=facts.state
         )
 
     try:
-        return await once(request, key, body, status=202, work=work)
+        answer = await once(request, key, body, status=202, work=work)
+        for lane in lanes:  # nothing has to be planned: the worker may begin at once
+            await request.app.state.bell.ring(f"drain-{lane}")
+        return answer
     except NotReleased:
         database: Database = request.app.state.database
         async with database.transaction() as tx:
