@@ -24,6 +24,7 @@ from notifier.domain.keys import derive_keys
 from notifier.domain.message import RunId
 from notifier.domain.purpose import LANES
 from notifier.logs import get_logger
+from notifier.planning.account_alarms import alarm_paused_accounts
 from notifier.planning.contact_import.work import read_waiting_imports
 from notifier.planning.finish import end_finished_runs
 from notifier.planning.notes import queue_proofs
@@ -138,6 +139,7 @@ class Work:
             await _on_its_own("recur", make_recurring_runs(self._database))
         await _on_its_own("plan", self._plan())
         await _on_its_own("pause", self._pause())
+        await _on_its_own("alarms", self._alarms())
         await _on_its_own("proofs", self._proofs())
         await _on_its_own("finish", end_finished_runs(self._database))
         await _on_its_own("imports", self._call_for_imports())
@@ -156,6 +158,10 @@ class Work:
 
     async def _pause(self) -> None:
         if await pause_troubled_runs(self._database):
+            await self._bell.ring("notes")
+
+    async def _alarms(self) -> None:
+        if await alarm_paused_accounts(self._database):
             await self._bell.ring("notes")
 
     async def _proofs(self) -> None:
