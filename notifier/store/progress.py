@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from notifier.domain.message import RunId
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import RESEND_AT, RESENT
+from notifier.store.messages.fragments import FREE, RESEND_AT, RESENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +27,14 @@ class OpenWork:
 async def find_open_work(tx: Tx) -> OpenWork:
     """Counts of everything that is due; each is found by a partial index."""
     row = await tx.fetchrow(
-        """
+        f"""
         SELECT
             (SELECT count(*) FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
                 WHERE s.state <> 'planned' AND greatest(s.plan_at, r.held_until) <= notifier.now() AND r.state IN ('scheduled', 'running')
                     AND r.kind <> 'standing') AS steps,
             (SELECT count(*) FROM notifier.runs r WHERE r.state = 'running' AND EXISTS (
                 SELECT 1 FROM notifier.messages m WHERE m.run_id = r.id AND m.state = 'queued'
-                    AND m.due_at <= notifier.now())) AS runs_with_due_messages,
+                    AND m.due_at <= notifier.now() AND {FREE})) AS runs_with_due_messages,
             (SELECT count(*) FROM notifier.claims) AS sending,
             (SELECT count(*) FROM notifier.callbacks WHERE applied_at IS NULL AND tries < 3) AS callbacks,
             (SELECT count(*) FROM notifier.sandbox_items
@@ -73,7 +73,7 @@ async def next_moment(tx: Tx, patience: timedelta) -> datetime | None:
             UNION ALL
             SELECT min(first.due_at) FROM notifier.runs r CROSS JOIN LATERAL (
                 SELECT min(m.due_at) AS due_at FROM notifier.messages m
-                WHERE m.run_id = r.id AND m.state = 'queued') AS first
+                WHERE m.run_id = r.id AND m.state = 'queued' AND {FREE}) AS first
                 WHERE r.state = 'running'
             UNION ALL
             SELECT min(least(m.expires_at, {RESEND_AT.format(patience="$1")}))

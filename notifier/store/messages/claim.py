@@ -10,7 +10,7 @@ import asyncpg
 
 from notifier.domain.message import MessageId, RunId
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import GATE, STOPPED, STOPPED_CHANNELS
+from notifier.store.messages.fragments import FREE, GATE, STOPPED, STOPPED_CHANNELS
 
 LEASE_S = 120
 BATCH = 64
@@ -257,7 +257,7 @@ WITH due AS (
     SELECT m.id, m.expires_at, m.contact_id, m.channel, m.step, m.address_key AS claimed_key
     FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
     WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
-        AND NOT {STOPPED.format(lane="m.lane")} AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane="m.lane")})),
+        AND {FREE}),
 {_LOOK.format(zone="$4", override="$5")}
 SELECT 1 FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key
 """

@@ -47,3 +47,6 @@ STOPPED = f"""EXISTS (SELECT 1 FROM notifier.stops x WHERE {_IN_FORCE}
 
 STOPPED_CHANNELS = f"ARRAY(SELECT x.which FROM notifier.stops x WHERE {_IN_FORCE} AND x.scope = 'channel')"
 """The channels that a stop holds for run `r` in a lane."""
+
+FREE = f"NOT {STOPPED.format(lane='m.lane')} AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane='m.lane')})"
+"""Whether no stop above its run `r` holds a message `m`."""
