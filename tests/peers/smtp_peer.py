@@ -81,6 +81,7 @@ class _Session:
         self.peer, self.reader, self.writer = peer, reader, writer
         self.tls = False
         self.mail_from = self.rcpt_to = ""
+        self.has_mail = self.has_recipient = False
         self.taken = 0
 
     async def run(self) -> None:
@@ -123,17 +124,21 @@ class _Session:
 
     def envelope(self, verb: str, rest: str) -> str:
         address = rest.partition("<")[2].partition(">")[0]
+        reply = self.peer.replies.get(verb, "250 2.0.0 ok")
         if verb == "MAIL":
-            self.mail_from = address
+            reply = "503 5.5.1 nested MAIL" if self.has_mail else reply
+            self.mail_from, self.has_mail, self.has_recipient = address, reply.startswith("250"), False
             self.peer.mail_options.append(rest.partition("> ")[2])
         if verb == "RCPT":
-            self.rcpt_to = address
-            return self.peer.replies.get(address) or self.peer.replies.get("RCPT", "250 2.1.5 ok")
-        return self.peer.replies.get(verb, "250 2.0.0 ok")
+            reply = self.peer.replies.get(address) or reply
+            self.rcpt_to, self.has_recipient = address, reply.startswith("25")
+        if verb == "RSET":
+            self.has_mail = self.has_recipient = False
+        return reply
 
     async def data(self) -> bool:
         self.peer.data_begun.set()
-        said = self.peer.replies.get("DATA", "354 go on")
+        said = self.peer.replies.get("DATA", "354 go on" if self.has_recipient else "554 5.5.1 no valid recipients")
         if not await self.say("354 go on" if said == "cut" else said):
             return False
         if said == "cut":
@@ -141,10 +146,15 @@ class _Session:
             return False
         if not said.startswith("354"):
             return True
-        text = await self.reader.readuntil(b"\r\n.\r\n")
+        text = b""
+        while not (line := await self.reader.readline()).startswith(b".\r\n"):
+            if not line.endswith(b"\n"):
+                return False
+            text += line
         reply = self.peer.replies.get(".", f"250 2.0.0 Ok: queued as Q{len(self.peer.mails) + 1}")
-        if not reply.startswith(("4", "5")):
-            self.peer.mails.append(Mail(self.mail_from, self.rcpt_to, text[:-3]))
+        self.has_mail = False
+        if self.has_recipient and not reply.startswith(("4", "5")):
+            self.peer.mails.append(Mail(self.mail_from, self.rcpt_to, text))
             self.taken += 1
         return await self.say(reply)
 

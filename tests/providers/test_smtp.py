@@ -223,7 +223,7 @@ async def test_connections_are_kept_and_bounded() -> None:
         await asyncio.gather(*(provider.send(builders.email(f"m.{number}")) for number in range(30)))
         assert len(peer.mails) == 30
         assert peer.connections <= 3
-        assert provider.capabilities.slots == 3
+        assert provider.capabilities.slots == 6
         assert peer.open_most <= 3
 
 

@@ -1,153 +1,133 @@
-"""A pool of kept SMTP connections: each carries one message at a time, at most so many, and not when long idle."""
+"""A pool of kept SMTP connections: at most so many, the next message at hand on each, and a place for what is urgent."""
 
 import asyncio
-import ssl
-from dataclasses import dataclass, field
+from collections import deque
 
-import aiosmtplib
-
-from notifier.domain.errors import Fault, SendError, TryAgain
-from notifier.providers.base import safe_reason
-from notifier.providers.smtp.connection import Connection, StaleConnection
+from notifier.providers.smtp.connection import Connection, HandOver
+from notifier.providers.smtp.server import CONNECT_RETRY_S, Server, connect_error
 from notifier.providers.smtp.transport import Envelope, Reply
 
-_CONNECT_RETRY_S = 60
-_ACCOUNT_TROUBLE_S = 900
-_GOODBYE_S = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """Where to connect and how to be let in; times in seconds."""
-
-    host: str
-    port: int
-    tls: str  # "starttls" | "tls" | "none"
-    ca_file: str = ""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    helo: str = ""
-    connections: int = 8
-    messages_per_connection: int = 100
-    idle_s: float = 60
-    connect_timeout_s: float = 15
-    timeout_s: float = 30
-    final_timeout_s: float = 120
+_GOODBYE_S = 6  # a little more than a connection's own
 
 
 class Pool:
-    """The plain transport: MAIL, RCPT, DATA one after the other on each of its connections."""
+    """The transport over one server. Messages go in the order they came, urgent ones before all others."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._slots = asyncio.Semaphore(server.connections)
-        self._idle: list[Connection] = []
-        self._sweep: asyncio.TimerHandle | None = None
-        self._tls: ssl.SSLContext | None = None
+        # Of several connections ordinary messages leave one free, open or not.
+        self._kept_free = min(1, server.connections - 1)
+        self._urgent: deque[HandOver] = deque()
+        self._ordinary: deque[HandOver] = deque()
+        self._connections: list[Connection] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._refused_until_s = 0.0
+        self._closing = False
 
     async def deliver(self, envelope: Envelope) -> Reply:
-        async with self._slots:
-            while self._idle:
-                try:
-                    return await self._use(self._idle.pop(), envelope)
-                except StaleConnection:
-                    continue  # closed by the server while idle, before our message began: nothing was sent
-            try:
-                return await self._use(await self._connect(), envelope)
-            except StaleConnection as error:
-                reason = "the mail server closed the connection at once"
-                raise TryAgain(reason, after_s=_CONNECT_RETRY_S, code="lost") from error
+        message = HandOver(envelope, asyncio.get_running_loop().create_future())
+        self._line_of(message).append(message)
+        self._dispatch()
+        try:
+            return await message.reply
+        except asyncio.CancelledError:
+            self._withdraw(message)
+            raise
 
     async def aclose(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-        idle, self._idle = self._idle, []
-        async with asyncio.TaskGroup() as group:
-            for connection in idle:
-                group.create_task(connection.quit(_GOODBYE_S))
+        self._closing = True
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        closing = [connection.closed for connection in self._connections]
+        for connection in self._connections:
+            connection.quit()
+        if closing:
+            await asyncio.wait(closing, timeout=_GOODBYE_S)
+        self._fail_all(asyncio.CancelledError())
+        self._closing = False
 
-    async def _use(self, connection: Connection, envelope: Envelope) -> Reply:
-        try:
-            return await connection.deliver(envelope)
-        finally:
-            # `usable` is False after a time-out, a lost reply, a 421 or a cancellation: such a connection is never reused.
-            if connection.usable and connection.sent < self._server.messages_per_connection:
-                self._keep(connection)
-            else:
-                connection.close()
+    # What connections ask.
 
-    def _keep(self, connection: Connection) -> None:
-        loop = asyncio.get_running_loop()
-        connection.idle_since_s = loop.time()
-        self._idle.append(connection)
-        if self._sweep is None:
-            self._sweep = loop.call_later(self._server.idle_s, self._close_idle)
+    def next_behind(self, in_front: HandOver | None) -> HandOver | None:
+        """Behind an urgent message only an urgent one: an ordinary one would take the place that is kept free."""
+        return self._next(ordinary_too=in_front is None or not in_front.envelope.urgent)
 
-    def _close_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        limit_s = loop.time() - self._server.idle_s
-        for connection in self._idle:
-            if connection.idle_since_s <= limit_s:
-                connection.close()
-        self._idle = [connection for connection in self._idle if connection.usable]
-        self._sweep = loop.call_later(self._server.idle_s, self._close_idle) if self._idle else None
+    def take_back(self, message: HandOver) -> None:
+        if not message.reply.done():
+            message.connection = None
+            self._line_of(message).appendleft(message)
 
-    async def _connect(self) -> Connection:
-        server = self._server
-        try:
-            async with asyncio.timeout(server.connect_timeout_s):
-                return Connection(
-                    await self._open_client(), timeout_s=server.timeout_s, final_timeout_s=server.final_timeout_s
-                )
-        except (aiosmtplib.SMTPException, OSError, ValueError, TimeoutError) as error:
-            raise _connect_error(error) from error
+    def freed(self, connection: Connection) -> None:
+        if connection.is_spent:
+            connection.quit()
+        elif self._urgent or self._ordinary:
+            self._dispatch()
 
-    async def _open_client(self) -> aiosmtplib.SMTP:
-        client = await self._client()
-        try:
-            await client.connect()
-            if client.is_ehlo_or_helo_needed:
-                await client.ehlo()
-        except BaseException:
-            client.close()
-            raise
-        return client
+    def ended(self, connection: Connection) -> None:
+        self._connections.remove(connection)
+        self._dispatch()
 
-    async def _client(self) -> aiosmtplib.SMTP:
-        server = self._server
-        if self._tls is None and server.tls != "none":
-            self._tls = await asyncio.to_thread(ssl.create_default_context, cafile=server.ca_file or None)
-        return aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username or None,
-            password=server.password if server.username else None,
-            local_hostname=server.helo or None,
-            timeout=server.connect_timeout_s,
-            use_tls=server.tls == "tls",
-            # None would mean "if offered": whoever strips the offer would read every message.
-            start_tls=server.tls == "starttls",
-            tls_context=self._tls,
-        )
+    def _line_of(self, message: HandOver) -> deque[HandOver]:
+        return self._urgent if message.envelope.urgent else self._ordinary
 
+    def _next(self, *, ordinary_too: bool) -> HandOver | None:
+        if self._urgent:
+            return self._urgent.popleft()
+        return self._ordinary.popleft() if ordinary_too and self._ordinary else None
 
-def _connect_error(error: Exception) -> SendError:
-    """Nothing was sent, so each is a definite "not now"; ours to mend if they do not let us in."""
-    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        return _ours(f"log-in refused: {error.code} {error.message}", str(error.code))
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _ours(f"certificate not trusted: {error.verify_message}", "tls")
-    if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):  # no STARTTLS or no AUTH on offer
-        return _ours(str(error), "tls")
-    if isinstance(error, ssl.SSLError | ValueError | FileNotFoundError):
-        return _ours(f"no safe connection: {type(error).__name__}", "tls")
-    if isinstance(error, aiosmtplib.SMTPResponseException):
-        reason = safe_reason(f"{error.code} {error.message}")
-        return TryAgain(reason, after_s=_CONNECT_RETRY_S, code=str(error.code))
-    if isinstance(error.__cause__, ssl.SSLError):
-        return _ours("no safe connection", "tls")
-    return TryAgain("cannot connect to the mail server", after_s=_CONNECT_RETRY_S, code="connect")
+    def _dispatch(self) -> None:
+        """Give what waits to idle connections, then to busy ones that have room, then open more."""
+        idle = [connection for connection in self._connections if connection.is_idle]
+        free = self._unopened + len(idle)
+        for connection in idle:
+            while connection.is_idle and (message := self._next(ordinary_too=free > self._kept_free)):
+                connection.take(message)
+            free -= not connection.is_idle
+        if not self._urgent:  # these wait for a new connection, or the first answer on any, not for a certain one
+            for connection in self._connections:
+                while self._ordinary and connection.has_room:
+                    connection.take(self._ordinary.popleft())
+        while self._may_open():
+            task = asyncio.get_running_loop().create_task(self._connect())
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
 
+    @property
+    def _unopened(self) -> int:
+        return self._server.connections - len(self._connections) - len(self._opening)
 
-def _ours(reason: str, code: str) -> TryAgain:
-    return TryAgain(safe_reason(reason), after_s=_ACCOUNT_TROUBLE_S, code=code, fault=Fault.SENDER)
+    def _may_open(self) -> bool:
+        """One for each message that waits. Once refused, it tries one at a time, or stays with those it has for a while."""
+        wanted = len(self._urgent) + len(self._ordinary) > len(self._opening)
+        if not wanted or self._closing or self._unopened <= (0 if self._urgent else self._kept_free):
+            return False
+        has_some = bool(self._connections or self._opening)
+        return not has_some or asyncio.get_running_loop().time() >= self._refused_until_s
+
+    async def _connect(self) -> None:
+        transport, offers = await self._server.connect()
+        self._connections.append(Connection(transport, offers, server=self._server, crew=self))
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._refused_until_s = 0 if error is None else asyncio.get_running_loop().time() + CONNECT_RETRY_S
+        if error is not None and not self._connections and not self._opening:
+            self._fail_all(error)
+        self._dispatch()
+
+    def _fail_all(self, error: BaseException) -> None:
+        """None of those that wait can go."""
+        for line in (self._urgent, self._ordinary):
+            while line:
+                line.popleft().fail(connect_error(error))
+
+    def _withdraw(self, message: HandOver) -> None:
+        """Its sender was cancelled: out of the line, or cut off."""
+        if message.connection is not None:
+            message.connection.withdraw(message)
+        elif message in (line := self._line_of(message)):
+            line.remove(message)
+        if not message.reply.cancelled():
+            message.reply.exception()  # came too late; nobody else will look at it

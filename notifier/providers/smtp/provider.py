@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parseaddr
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,11 +22,13 @@ from notifier.providers.base import (
     WithoutCallbacks,
     safe_reason,
 )
-from notifier.providers.smtp.pool import Pool, Server
+from notifier.providers.smtp.pool import Pool
 from notifier.providers.smtp.replies import queue_id
+from notifier.providers.smtp.server import Server
 from notifier.providers.smtp.transport import Envelope, Transport
 
 _CAPABILITIES = Capabilities(channels=frozenset({Channel.EMAIL}), takes_mime=True)
+_PER_CONNECTION = 2  # one on the wire, one at hand
 _DEFAULT_PORT = {"starttls": 587, "tls": 465, "none": 25}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # Deliberately narrower than RFC 5321: no quoted local parts, no literals, nothing that could start a second address.
@@ -79,7 +82,7 @@ class Smtp(WithoutCallbacks):
         await self._transport.aclose()
 
     def _envelope(self, outgoing: Outgoing) -> Envelope:
-        sender = outgoing.envelope_from or self._envelope_from or parseaddr(outgoing.sender)[1]
+        sender = outgoing.envelope_from or self._envelope_from or _bare(outgoing.sender)
         if not outgoing.mime:
             raise NeverAgain("the message has no text", code="5.6.0", fault=Fault.CONTENT)
         return Envelope(
@@ -87,7 +90,14 @@ class Smtp(WithoutCallbacks):
             rcpt_to=addr_spec(outgoing.to, Fault.RECIPIENT),
             data=wire_form(outgoing.mime),
             is_ascii=outgoing.mime.isascii(),
+            urgent=outgoing.urgent,
         )
+
+
+@lru_cache
+def _bare(sender: str) -> str:
+    """The address of a sender, who is the same for many messages."""
+    return parseaddr(sender)[1]
 
 
 def addr_spec(address: str, fault: Fault) -> str:
@@ -121,7 +131,7 @@ def _open(account: Account, secrets: Mapping[str, str], deps: Dependencies) -> P
         ca_file=str(settings.ca_file or ""),
         password=secrets.get("password", ""),
     )
-    return Smtp(Pool(server), settings.envelope_from, slots=settings.connections)
+    return Smtp(Pool(server), settings.envelope_from, slots=settings.connections * _PER_CONNECTION)
 
 
 def _check(account: Account) -> None:

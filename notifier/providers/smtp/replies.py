@@ -20,6 +20,8 @@ class Stage(StrEnum):
     RCPT = "RCPT"
     DATA = "DATA"
     DOT = "final dot"
+    RSET = "RSET"
+    QUIT = "QUIT"
 
 
 FAULTS: dict[str, Fault] = {

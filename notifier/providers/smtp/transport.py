@@ -12,6 +12,7 @@ class Envelope:
     rcpt_to: str  # one addr-spec, ASCII domain
     data: bytes = field(repr=False)  # CRLF lines, dots stuffed, the final dot included
     is_ascii: bool  # the data; False needs 8BITMIME
+    urgent: bool = False  # goes before all ordinary ones that wait
 
 
 class Reply(NamedTuple):
