@@ -19,6 +19,7 @@ _PLAIN_URL = re.compile(r"(?:https://|mailto:)[!#-;=?-~]{1,900}")
 _PLAIN_ID = re.compile(r"[!-;=?-~]{1,200}@[!-;=?-~]{1,200}")
 _LINE, _LINE_BYTES = 76, 57
 _WORTH_KEEPING_BYTES = 400
+_KEPT_STARTS = 16
 _LONGEST = 900  # RFC 5321 ends at 998
 _WORD_BYTES = 45  # 60 characters of base64 and the frame of an encoded word: 72 of the 75 allowed
 _FIRST_WORD_BYTES = 36  # leaves room for the header's name
@@ -193,7 +194,7 @@ def _part(kind: str, text: str) -> tuple[bytes, bytes]:
 class PreparedPart:
     """A part cut at its slots: the odd pieces are filled. Its bytes are those of `_part` on the whole text.
 
-    In base64 a long piece is encoded once for each of the 57 places in a line it can begin at.
+    In base64 a long piece is encoded once for each place in a line it begins at, of which there are few.
     """
 
     def __init__(self, kind: str, pieces: Sequence[str], slots: Sequence[tuple[int, int]]) -> None:
@@ -240,9 +241,10 @@ class PreparedPart:
             else:
                 start = -len(waiting) % _LINE_BYTES
                 end = len(piece) - (len(piece) - start) % _LINE_BYTES
-                if start not in ready:
-                    ready[start] = _base64_lines(piece[start:end])
-                lines += (_base64_lines(waiting + piece[:start]), ready[start])
+                middle = ready.get(start) or _base64_lines(piece[start:end])
+                if len(ready) < _KEPT_STARTS:
+                    ready[start] = middle
+                lines += (_base64_lines(waiting + piece[:start]), middle)
                 waiting = piece[end:]
         lines.append(_base64_lines(waiting))
         return lines

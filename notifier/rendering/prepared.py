@@ -111,7 +111,6 @@ class Prepared:
                 return EmailSkeleton(marked, slots, self._paths)
             except Looked as looked:
                 self._looked.add(looked.path)
-                self._skeletons.clear()  # their keys say too little
             except (CannotPrepare, RenderError):
                 return None
 

@@ -108,8 +108,13 @@ def _without_links(text: str, links: Mapping[str, str]) -> str:
     for name, url in sorted(links.items(), key=lambda item: -len(item[1])):
         if url:
             for spelled in {url, str(escape(url))}:
-                text = text.replace(spelled, f"\ue000{name}\ue001")
+                text = text.replace(spelled, link_mark(name))
     return text
+
+
+def link_mark(name: str) -> str:
+    """Stands for a signed link in what is hashed."""
+    return f"\ue000{name}\ue001"
 
 
 class _Files:

@@ -14,7 +14,8 @@ from notifier.domain.channel import EmailContent
 from notifier.domain.errors import RenderError
 from notifier.rendering.environment import print_value
 from notifier.rendering.mime import PreparedPart
-from notifier.rendering.slots import SLOT, Looked, Slot, fits
+from notifier.rendering.render import link_mark
+from notifier.rendering.slots import SLOT, CannotPrepare, Looked, Slot, fits
 
 FAILURES = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What a template or a filter dies of where a value is of a kind it does not expect."""
@@ -60,11 +61,7 @@ class Openings:
     def __init__(self, slots: Sequence[Slot], paths: Sequence[str], cuts: Sequence[Cut[str]]) -> None:
         printed = sorted({number for one in cuts for _, number in one.slots if number < len(slots)})
         self._takes = [(number, paths.index(slots[number].path), slots[number].steps) for number in printed]
-        self.links = [
-            (number, slots[number].path.removeprefix("links."))
-            for number in printed
-            if slots[number].path.startswith("links.")
-        ]
+        self.links = [number for number in printed if slots[number].path.startswith("links.")]
         self._empty = [""] * len(slots)
 
     def take(self, values: Sequence[object]) -> list[str] | None:
@@ -96,6 +93,8 @@ class EmailSkeleton:
         hrefs: dict[str, int] = {}  # address → its number, after those of the slots
 
         def number(found: re.Match[str]) -> str:
+            if not fits(found[1]):
+                raise CannotPrepare
             return f'href="\ue000+{hrefs.setdefault(found[1], len(slots) + len(hrefs))}\ue001"'
 
         html = _FIXED_HREF.sub(number, marked.html)
@@ -118,13 +117,13 @@ class EmailSkeleton:
         return Letter(self, [*texts, *self.hrefs], [*map(_escape, texts), *self.hrefs])
 
     def hash(self, letter: "Letter", links: Mapping[str, str]) -> bytes:
-        """`content_hash` of the e-mail; `links` are signed, so none of them stands anywhere but in its slots."""
-        plain, escaped = [text.encode() for text in letter.plain], [text.encode() for text in letter.escaped]
+        """`content_hash` of the e-mail. `links` are signed: nothing but their slots can hold one."""
         names: dict[str, str] = {}
         for name, url in links.items():
             names.setdefault(url, name)
-        for number, _ in self.openings.links:
-            plain[number] = escaped[number] = f"\ue000{names[letter.plain[number]]}\ue001".encode()
+        plain, escaped = [text.encode() for text in letter.plain], [text.encode() for text in letter.escaped]
+        for number in self.openings.links:
+            plain[number] = escaped[number] = link_mark(names[letter.plain[number]]).encode()
         subject, html, text = (one.fill(values) for one, values in zip(self._raw, (plain, escaped, plain), strict=True))
         # The head and the frame of a mail are two thirds of it and the same: only what follows them is hashed anew.
         start = self._starts.get((subject, len(html)))
