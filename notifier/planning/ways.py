@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel
 from notifier.domain.pace import Crowd, Hours, Pace, reckon_pace
+from notifier.domain.rate import URGENT_LANES
 from notifier.domain.spec import account_from_spec
 from notifier.domain.template import Bank
 from notifier.planning.forecast import Reach, StepForecast
@@ -67,7 +68,7 @@ async def read_desk(tx: Tx, run: Run, bank: Bank, channels: Collection[Channel])
     """The run's accounts and how fast the last runs went, where an account of these channels does not say it."""
     accounts = await _list_accounts(tx, run)
     first = [next((one for one in accounts if one.channel is channel), None) for channel in channels]
-    stated = all(one is None or one.per_second for one in first)
+    stated = all(one is None or one.speed(urgent=False) for one in first)
     return Desk(
         accounts=accounts,
         speeds={} if stated else await measure_speeds(tx, run.team_id),
@@ -95,7 +96,7 @@ def _way(
 ) -> ChannelOutlook:
     channel = Channel(reach.channel)
     account = next((one for one in desk.accounts if one.channel is channel), None)
-    stated = account.per_second if account else None
+    stated = _stated_speed(account, plan, max(parts.values(), default=1)) if account else None
     speed = stated or desk.speeds.get(channel.value)
     crowds = [_crowd(zone, _sampled(forecast, count), plan, desk.bank) for zone, count in reach.zones.items()]
     hours = Hours(open_from=plan.open_from, open_to=plan.open_until, expires=plan.expires)
@@ -108,6 +109,12 @@ def _way(
         pace=reckon_pace(crowds, hours, now=desk.now, per_second=speed),
         bill=_bill(desk, forecast, reach, parts, account) if channel is Channel.SMS else None,
     )
+
+
+def _stated_speed(account: Account, plan: NewStep, parts: int) -> float | None:
+    """As its limits let a lane send; an SMS takes as many of them as it has parts."""
+    speed = account.speed(urgent=plan.lane in URGENT_LANES)
+    return speed / max(parts, 1) if speed and account.channel is Channel.SMS else speed
 
 
 def _sampled(forecast: StepForecast, count: int) -> int:
