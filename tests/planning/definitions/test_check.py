@@ -145,7 +145,7 @@ CASES = [
         "channel: social",
         "channel: email\ngroups: {a: {domains: [gmail.com]}}",
         "`per_second` is missing",
-        "domains:",
+        "{domains:",
     ),
     (W, "account: wall", "account: sms", "is defined in campaigns/accounts/sms.yaml already", "sms"),
     (T, "template: news", "template: newz", "stands in the folder `news`", "newz"),
