@@ -31,26 +31,26 @@ class Receipt:
     opted_out: bool = False  # the provider says the contact told it to stop
 
 
-# The ids stand in it twice more: on a partition just filled, of which nothing is known yet, the server might
-# read the whole run instead.
+# Row by row by the primary key, in the order of ids; in one step, or the server reads the receipts again for each row.
 _RECORD = """
-WITH told AS (
+WITH told AS MATERIALIZED (
     SELECT * FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
         $10::text[], $11::int[], $12::bytea[], $13::text[], $14::jsonb[], $15::float8[], $16::bool[])
     AS r(id, state, reason, code, provider_ref, post_url, account, locale, parts, content_hash, renderer, content,
         again_s, suppress)),
-held AS (
-    SELECT m.id, m.state AS before, m.reason AS before_reason, m.expires_at, m.team_id, m.address_key
-    FROM notifier.messages m WHERE m.run_id = $1 AND m.id = ANY ($3) AND m.claim_id = $2 ORDER BY m.id FOR UPDATE),
+held AS MATERIALIZED (
+    SELECT r.*, h.before, h.before_reason, h.team_id, h.held_key FROM told r CROSS JOIN LATERAL (
+        SELECT m.state AS before, m.reason AS before_reason, m.team_id, m.address_key AS held_key
+        FROM notifier.messages m WHERE m.run_id = $1 AND m.id = r.id AND m.claim_id = $2 FOR UPDATE) AS h),
 moved AS (
     UPDATE notifier.messages m SET
-        state = CASE WHEN h.before <> 'sending' THEN m.state
+        state = CASE WHEN r.before <> 'sending' THEN m.state
             WHEN r.state = 'queued' AND (SELECT notifier.now()) + make_interval(secs => r.again_s) >= m.expires_at THEN 'expired'
             ELSE r.state END,
-        reason = CASE WHEN h.before = 'sending' AND r.state IN ('failed', 'uncertain') THEN r.reason ELSE m.reason END,
-        due_at = CASE WHEN h.before = 'sending' AND r.state = 'queued'
+        reason = CASE WHEN r.before = 'sending' AND r.state IN ('failed', 'uncertain') THEN r.reason ELSE m.reason END,
+        due_at = CASE WHEN r.before = 'sending' AND r.state = 'queued'
             THEN (SELECT notifier.now()) + make_interval(secs => r.again_s) ELSE m.due_at END,
-        address_key = CASE WHEN h.before = 'sending' AND r.state = 'queued' THEN NULL ELSE m.address_key END,
+        address_key = CASE WHEN r.before = 'sending' AND r.state = 'queued' THEN NULL ELSE m.address_key END,
         provider_ref = CASE WHEN r.provider_ref <> '' THEN r.provider_ref ELSE m.provider_ref END,
         post_url = CASE WHEN r.post_url <> '' THEN r.post_url ELSE m.post_url END,
         account = CASE WHEN r.account <> '' THEN r.account ELSE m.account END,
@@ -60,9 +60,9 @@ moved AS (
         accepted_at = CASE WHEN r.state = 'accepted' THEN coalesce(m.accepted_at, (SELECT notifier.now())) ELSE m.accepted_at END,
         claim_id = CASE WHEN r.state = 'uncertain' THEN m.claim_id END,
         changed_at = (SELECT notifier.now())
-    FROM told r JOIN held h USING (id) WHERE m.run_id = $1 AND m.id = ANY ($3) AND m.id = r.id
-    RETURNING m.id, m.step, m.channel, m.state, m.reason, m.attempts, h.before, h.before_reason, h.team_id,
-        h.address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
+    FROM held r WHERE m.run_id = $1 AND m.id = r.id
+    RETURNING m.id, m.step, m.channel, m.state, m.reason, m.attempts, r.before, r.before_reason, r.team_id,
+        r.held_key AS address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
 noted AS (
     INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, code, reason)
     SELECT (SELECT notifier.now()), $1, id, told_state || ':' || attempts,
@@ -90,6 +90,7 @@ async def record_receipts(tx: Tx, run_id: RunId, claim_id: int, receipts: Sequen
     """Record a whole batch and free its lease; returns how many rows the claim still held (the fence)."""
     # The sweep takes the lease first too: in this order neither waits for the other.
     await tx.execute("SELECT 1 FROM notifier.claims WHERE id = $1 FOR UPDATE", claim_id)
+    receipts = sorted(receipts, key=lambda receipt: receipt.id)
     count: int = await tx.fetchval(
         _RECORD,
         run_id,
