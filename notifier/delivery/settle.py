@@ -1,5 +1,6 @@
 """Settle: what a dead worker or a lost reply left in doubt, as its purpose says."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from notifier.store.runs import get_run
 log = get_logger()
 RECONCILE_FOR = timedelta(minutes=5)
 """How long a callback may take to settle a doubt before the message goes again."""
+_CANCEL_S = 5.0
 
 NOT_SENT = "a person said it was not sent"
 
@@ -44,13 +46,21 @@ async def settle_doubts(database: Database, *, looked_up: Sequence[str] = ()) ->
         in_doubt = await sweep_dead_claims(tx)
     async with database.transaction() as tx:
         resent = await settle_uncertain(tx, RECONCILE_FOR, looked_up=looked_up)
-    async with database.transaction() as tx:
-        await cancel_left_over(tx)
+    await _cancel_left_over(database)
     async with database.transaction() as tx:
         await expire_unposted(tx)
     if in_doubt or resent:
         log.warning("delivery.doubts_settled", in_doubt=in_doubt, resent=resent)
     return Settled(in_doubt=in_doubt, resent=resent)
+
+
+async def _cancel_left_over(database: Database) -> None:
+    """A large run's messages take several ticks; what else a tick does need not wait for them."""
+    ends = time.monotonic() + _CANCEL_S
+    while time.monotonic() < ends:
+        async with database.transaction() as tx:
+            if not await cancel_left_over(tx):
+                return
 
 
 async def mark_sent(tx: Tx, run_id: int, message_id: int, by: str) -> None:

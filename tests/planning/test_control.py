@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from notifier.delivery.settle import settle_doubts
 from notifier.domain.errors import Conflict
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.finish import end_finished_runs
 from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.database import Database
+from notifier.store.messages.doubts import CANCELLED_AT_ONCE
 from tests.builders import (
     NOON,
     add_contact,
@@ -19,6 +21,7 @@ from tests.builders import (
     claim,
     define,
     drain,
+    execute,
     fetch,
     launch,
     launch_and_plan,
@@ -84,6 +87,37 @@ async def test_a_cancelled_run_sends_nothing_more_and_never_returns(
     async with database.transaction() as tx:
         with pytest.raises(Conflict, match="is cancelled: it cannot resume"):
             await resume_run(tx, run.id, "test")
+
+
+async def test_a_large_run_is_cancelled_at_once_and_its_messages_follow(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    number = CANCELLED_AT_ONCE + 1000
+    await execute(
+        database,
+        """
+        INSERT INTO notifier.contacts (team_id, external_id, kind)
+        SELECT 1, 'c' || n, 'customer' FROM generate_series(1, $1::int) AS n
+        """,
+        number,
+    )
+    await execute(
+        database,
+        """
+        INSERT INTO notifier.addresses (contact_id, channel, address, address_key)
+        SELECT id, 'email', external_id || '@example.com', sha256(external_id::bytea) FROM notifier.contacts
+        """,
+    )
+    run = await launch_and_plan(database)
+    async with database.transaction() as tx:
+        assert await cancel_run(tx, run.id, "test") == number
+    assert await state_counts(database) == {"cancelled": CANCELLED_AT_ONCE, "queued": 1000}
+    assert (await claim(database, run.id)).cursor is None
+    await settle_doubts(database)
+    assert await state_counts(database) == {"cancelled": number}
+    await assert_tallies_agree(database)
 
 
 async def test_what_cannot_be_done_to_a_run_is_said(database: Database, settings: Settings, tmp_path: Path) -> None:

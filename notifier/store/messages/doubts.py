@@ -110,34 +110,45 @@ async def expire_unposted(tx: Tx) -> int:
     return count
 
 
-_LEFT = (
+CANCELLED_AT_ONCE = 5_000
+_CANCEL = (
     f"""
 WITH held AS (
     SELECT {_HELD}, '' AS source, 'cancelled' AS next, 'stopped by a person' AS why
-    FROM notifier.runs r CROSS JOIN LATERAL (
-        SELECT q.run_id, q.id, q.state, q.reason, q.crashes FROM notifier.messages q WHERE q.run_id = r.id AND q.state = 'queued'
-        ORDER BY q.id LIMIT 1000 FOR UPDATE SKIP LOCKED) AS m
-    WHERE r.state = 'cancelled' AND r.ended_at > (SELECT notifier.now()) - interval '2 days'),
+    FROM (SELECT id FROM notifier.runs WHERE state = 'cancelled' AND ended_at > (SELECT notifier.now()) - interval '31 days'
+        AND ($1::bigint IS NULL OR id = $1)) AS r
+    CROSS JOIN LATERAL (
+        SELECT q.run_id, q.id, q.state, q.reason, q.crashes FROM notifier.messages q
+        WHERE q.run_id = r.id AND q.state = '{{state}}' LIMIT {CANCELLED_AT_ONCE} FOR UPDATE SKIP LOCKED) AS m
+    LIMIT {CANCELLED_AT_ONCE}),
 """
     + _MOVE_MANY
 )
+# One state a statement: each has its own partial index.
+_CANCEL_QUEUED, _CANCEL_TO_POST = _CANCEL.format(state="queued"), _CANCEL.format(state="to-post")
 
 
 async def cancel_left_over(tx: Tx) -> int:
-    """Cancel what came back to be sent again after its run was cancelled; returns how many."""
-    count: int = await tx.fetchval(_LEFT)
-    return count
+    """Cancel some of what waits in cancelled runs: left over by `cancel_queued`, planned or come back since.
+
+    Returns how many; 0 when there are no more.
+    """
+    posts: int = await tx.fetchval(_CANCEL_TO_POST, None)
+    queued: int = await tx.fetchval(_CANCEL_QUEUED, None)
+    return posts + queued
 
 
 async def cancel_queued(tx: Tx, run_id: int) -> int:
-    """Cancel everything of a run that no worker has claimed and no person published; returns how many."""
-    count: int = await tx.fetchval(
-        f"""
-        WITH held AS (
-            SELECT {_HELD}, '' AS source, 'cancelled' AS next, 'stopped by a person' AS why
-            FROM notifier.messages m WHERE run_id = $1 AND state IN ('queued', 'to-post') ORDER BY id FOR UPDATE),
+    """Cancel what no worker has claimed and no person published of a run just cancelled; returns how many that are.
+
+    A large run's follow after the commit, by `cancel_left_over`: the state of the run keeps every claim from them.
+    """
+    waiting: int = await tx.fetchval(
         """
-        + _MOVE_MANY,
+        SELECT coalesce(sum(delta), 0)::bigint FROM notifier.tallies WHERE run_id = $1 AND state IN ('queued', 'to-post')
+        """,
         run_id,
     )
-    return count
+    await tx.fetchval(_CANCEL_TO_POST, run_id)
+    await tx.fetchval(_CANCEL_QUEUED, run_id)
+    return waiting
