@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.breaker import KEEPS_PAUSED, Breakers
 from notifier.delivery.compose import Composed, Composer, Source
@@ -81,7 +83,8 @@ class BatchSender:
         return least
 
     async def deliver(self, batch: Batch, assigned: Assigned, materials: RunMaterials, lane: int) -> None:
-        """Hand a batch over; what is known of each message is recorded also where this is cancelled."""
+        """Hand a batch over, in a task of its own; what is known of each message is recorded also where this is cancelled."""
+        bind_contextvars(run=batch.run_id, claim=batch.claim_id)
         wire = _Wire(batch, assigned, materials, lane, {message.id: not_begun(message) for message in batch.messages})
         wire.spared.update(wire.receipts)
         lease = asyncio.create_task(self._keep_lease(batch))

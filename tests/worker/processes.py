@@ -32,7 +32,11 @@ asyncio.run(run_worker(settings, {lanes}))
 
 @asynccontextmanager
 async def worker(
-    settings: Settings, lanes: tuple[int, ...] = (1, 2, 3, 4), *, extra: Mapping[str, str] | None = None
+    settings: Settings,
+    lanes: tuple[int, ...] = (1, 2, 3, 4),
+    *,
+    extra: Mapping[str, str] | None = None,
+    stderr: int | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker in a process of its own, `extra` in its environment; killed at the end if it still lives."""
     process = await asyncio.create_subprocess_exec(
@@ -41,7 +45,7 @@ async def worker(
         _RUN.format(lanes=lanes),
         env=environment_of(settings) | dict(extra or {}),
         stdout=asyncio.subprocess.DEVNULL,
-        stderr=None,
+        stderr=stderr,
     )
     try:
         yield process

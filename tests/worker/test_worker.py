@@ -1,6 +1,7 @@
 """The worker as a process: it plans, sends and applies by itself, and leaves cleanly."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -147,3 +148,22 @@ async def test_a_sign_of_life_grows_old_and_that_of_another_machine_is_none(sett
     assert is_alive(settings)
     os.utime(own, (time.time() - ALIVE_S - 1,) * 2)
     assert not is_alive(settings)
+
+
+async def test_each_line_of_a_worker_is_an_object_that_names_worker_and_job(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await _scene(database, settings, tmp_path, 3)
+    told = settings.model_copy(update={"log_format": "json", "log_level": "info"})
+    with (tmp_path / "log").open("wb") as log:
+        async with worker(told, (3,), stderr=log.fileno()) as process:
+            await launch(database)
+            await until(database, DONE, 3, within_s=60)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 60) == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    by_event = {line["event"]: line for line in lines}
+    assert {"worker.started", "worker.lane_drained", "worker.stopped"} <= set(by_event)
+    assert by_event["worker.lane_drained"]["job"] == "drain-3"
+    assert {line["worker"] for line in lines} == {f"{socket.gethostname()}:{process.pid}"}
+    assert all({"event", "level", "timestamp"} <= set(line) for line in lines)
