@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """Rendered content with what the ledger keeps of it; tracked links are not in it yet."""
+    """Rendered content with what the ledger keeps of it; what is tracked of its links `Composer.track` puts in."""
 
     said: Content | Letter = field(repr=False)
     locale: str

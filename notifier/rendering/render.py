@@ -44,24 +44,22 @@ class CompiledTemplate:
 
     def render(self, channel: Channel, locale: str, context: RenderContext) -> Content:
         """The content of one message, or `RenderError` naming the variable that is missing; never a half text."""
-        if locale not in self._offered[channel]:
-            raise RenderError(f"the template {self.template.key} has no {channel} text in {locale}")
         said = self.say(channel, locale, template_values(context, locale, self.template, self.bank))
         return self.finish(channel, locale, said, context.purpose) if isinstance(said, str) else said
 
     def say(self, channel: Channel, locale: str, values: Mapping[str, object]) -> EmailContent | str:
         """An e-mail, or the body of an SMS or a post, from the values a template sees."""
-        files = self._locales[locale]
+        files = self._files(channel, locale)
         return files.email(values) if channel is Channel.EMAIL else files.body(channel, values)
 
     def finish(self, channel: Channel, locale: str, body: str, purpose: Purpose) -> SmsContent | PostContent:
         """An SMS or a post with what the bank adds, held against the limits."""
-        return self._locales[locale].finish(channel, body, purpose)
+        return self._files(channel, locale).finish(channel, body, purpose)
 
     def reads(self, channel: Channel, locale: str) -> tuple[str, ...]:
         """The variables that the files of one text name, sorted: `contact.attributes.branch`, `greeting`."""
-        files = self._locales[locale].starts(channel)
-        reached = {name for file in files for name in self._syntax.reach(file)}
+        starts = self._files(channel, locale).starts(channel)
+        reached = {name for start in starts for name in self._syntax.reach(start)}
         return tuple(sorted({_variable(use.path) for name in reached for use in self._syntax.files[name].uses}))
 
     def locale_for(self, channel: Channel, wanted: str) -> str | None:
@@ -70,6 +68,11 @@ class CompiledTemplate:
         return next(
             (name for name in (wanted, self.template.fallback.get(wanted, ""), default) if name in offered), None
         )
+
+    def _files(self, channel: Channel, locale: str) -> "_Files":
+        if locale not in self._offered[channel]:
+            raise RenderError(f"the template {self.template.key} has no {channel} text in {locale}")
+        return self._locales[locale]
 
 
 def compile_template(template: Template, bank: Bank) -> CompiledTemplate:

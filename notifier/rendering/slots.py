@@ -14,7 +14,7 @@ LONGEST = 1_000
 _HARMLESS_FILTERS = frozenset(["default", "d", "e", "escape"])  # they hand on a value that is there as it is
 _HARMLESS_TESTS = frozenset(["defined", "undefined", "none"])  # what is there is neither missing nor nothing
 _LOOKING = (
-    "str format eq ne lt le gt ge hash len iter reversed contains getitem int float complex index round trunc floor"
+    "str format eq ne lt le gt ge hash len iter getitem int float complex index round trunc floor"
     " ceil abs neg pos invert add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow"
 )
 

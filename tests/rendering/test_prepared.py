@@ -324,6 +324,13 @@ def test_a_subject_says_the_same_prepared(subject: str, values: tuple[object, ..
     compare_all(template, Channel.EMAIL, [bringing(value) for value in values])
 
 
+def test_a_locale_the_template_does_not_speak_is_named() -> None:
+    template = compile_template(text_template("x"), BANK)
+    for channel, locale in ((Channel.SOCIAL, "fr"), (Channel.SMS, "en")):
+        with pytest.raises(RenderError, match=f"the template notice has no {channel} text in {locale}"):
+            prepare(template, channel, locale)
+
+
 @settings(deadline=None)
 @given(
     source=st.sampled_from(EXPRESSIONS + HTML_EXPRESSIONS),
