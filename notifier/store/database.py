@@ -38,6 +38,7 @@ CANNOT_STORE: tuple[type[Exception], ...] = (
 """The server is there, and nothing can be stored: a replica, a full or broken disk, a log-in that no longer holds."""
 
 _STATEMENT_TIMEOUT_MS = 120_000
+_ASLEEP_S = 30
 
 
 class Database:
@@ -69,7 +70,13 @@ async def open_database(url: str, *, max_connections: int = 10) -> AsyncIterator
             reset=_keep,
             timeout=10,
             command_timeout=_STATEMENT_TIMEOUT_MS / 1000,
-            server_settings={"search_path": "pg_catalog", "timezone": "UTC", "application_name": "notifier"},
+            server_settings={
+                "search_path": "pg_catalog",
+                "timezone": "UTC",
+                "application_name": "notifier",
+                # Of a process that fell asleep: its locks would hold up the sweep, and a stop.
+                "idle_in_transaction_session_timeout": f"{_ASLEEP_S}s",
+            },
         )
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise ServiceError(f"PostgreSQL cannot be reached: {error}. Check DATABASE_URL") from error

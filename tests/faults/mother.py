@@ -13,6 +13,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
 
 from notifier.processes import environment_of
 from notifier.settings import Settings
@@ -87,10 +89,18 @@ class Mother:
 
 
 @asynccontextmanager
-async def open_mother() -> AsyncIterator[Mother]:
-    """One for all tests: her imports are what costs time."""
+async def open_mother(log: Path | None = None) -> AsyncIterator[Mother]:
+    """One for all tests: her imports are what costs time. What workers say goes to `log`, else where we write."""
+    with open(log or os.devnull, "ab") as opened:  # noqa: ASYNC230, PTH123 - once
+        async with _mother_process(opened if log else None) as mother:
+            yield mother
+
+
+@asynccontextmanager
+async def _mother_process(log: IO[bytes] | None) -> AsyncIterator[Mother]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.faults.mother"),
+        stderr=log,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

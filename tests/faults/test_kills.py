@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from notifier.delivery.settle import settle_doubts
+from notifier.domain.message import RunId
 from notifier.settings import Settings
 from notifier.store.database import Database
-from tests.builders import fetch, launch
+from tests.builders import claim, fetch, launch, launch_and_plan
 from tests.faults.mother import Mother
 from tests.faults.scene import (
     EMERGENCY,
@@ -103,7 +105,10 @@ async def test_a_worker_that_slept_past_its_lease_sends_nothing_more_of_it(
         async with mother.worker(settings) as sleeper:
             await book.took(10)
             sleeper.send_signal(signal.SIGSTOP)
-            assert await end_leases(database, [sleeper.pid]) == 1
+            while not await end_leases(database, [sleeper.pid]):  # it fell asleep between two batches
+                sleeper.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.05)
+                sleeper.send_signal(signal.SIGSTOP)
             async with mother.worker(settings):
                 await until(database, "SELECT count(*)::int FROM notifier.messages WHERE state = 'sending'", 0)
                 await asyncio.sleep(1.2)
@@ -114,3 +119,28 @@ async def test_a_worker_that_slept_past_its_lease_sends_nothing_more_of_it(
     assert found["accepted"] == 200
     assert 0 < found["doubted"] <= 64
     assert found["doubled"] <= found["doubted"]
+
+
+async def test_a_worker_asleep_within_a_transaction_holds_up_no_settling_of_others(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_scene(database, settings, tmp_path, people=2, port=1)
+    run = await launch_and_plan(database, SERVICE)
+    asleep, dead = [await claim(database, RunId(run.id), limit=1) for _ in range(2)]
+    await end_leases(database)
+    async with database.transaction() as held:
+        await held.execute("SELECT 1 FROM notifier.claims WHERE id = $1 FOR UPDATE", asleep.claim_id)
+        async with asyncio.timeout(30):
+            settled = await settle_doubts(database)
+    assert settled.in_doubt == 1
+    assert await fetch(database, "SELECT id FROM notifier.messages WHERE state = 'uncertain'") == [
+        (dead.messages[0].id,)
+    ]
+
+
+async def test_the_server_ends_a_transaction_whose_worker_fell_asleep(database: Database) -> None:
+    """Its locks would hold up a stop, which waits for the claims that are being made."""
+    ((patience,),) = await fetch(
+        database, "SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
+    )
+    assert 0 < patience <= 60_000

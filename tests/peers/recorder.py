@@ -57,6 +57,10 @@ class Recorder:
         """All it took so far, in order."""
         return [Taken(*json.loads(line)) for line in self.file.read_text().splitlines()]
 
+    def count(self) -> int:
+        """How many it took so far."""
+        return self.file.read_bytes().count(b"\n")
+
     def copies(self) -> Counter[str]:
         """Public id → how often it came."""
         return Counter(one.public_id for one in self.taken())
@@ -71,10 +75,10 @@ class Recorder:
     async def took(self, count: int, *, within_s: float = 90) -> None:
         """Wait until it took so many."""
         for _ in range(int(within_s / 0.02)):
-            if self.file.read_bytes().count(b"\n") >= count:
+            if self.count() >= count:
                 return
             await asyncio.sleep(0.02)
-        raise AssertionError(f"the recorder took {len(self.taken())}, not {count}")
+        raise AssertionError(f"the recorder took {self.count()}, not {count}")
 
 
 @asynccontextmanager

@@ -38,7 +38,10 @@ SELECT count(*) FROM moved
 
 _SWEEP = (
     f"""
-WITH dead AS (DELETE FROM notifier.claims WHERE alive_until < now() RETURNING id, run_id, ids, begun),
+WITH dead AS (
+    DELETE FROM notifier.claims WHERE id IN (  -- not those a worker holds that fell asleep while it recorded
+        SELECT id FROM notifier.claims WHERE alive_until < now() FOR UPDATE SKIP LOCKED)
+    RETURNING id, run_id, ids, begun),
 held AS (
     SELECT m.run_id, m.id, m.state AS before, m.reason AS before_reason, m.crashes + 1 AS crashes, '' AS source,
         CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN 'failed' WHEN d.begun THEN 'uncertain' ELSE 'queued' END AS next,
