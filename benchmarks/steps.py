@@ -135,7 +135,7 @@ async def _send_batch(bench: _Bench, run_id: RunId, claim_id: int, messages: Seq
     with costs.of("public id and MIME"):
         outgoing = [_outgoing(bench, *one) for one in zip(messages, tracked, strict=True)]
     with costs.of("SMTP, 4 connections"):
-        gate = asyncio.Semaphore(4)
+        gate = asyncio.Semaphore(bench.provider.capabilities.slots)
         taken = await asyncio.gather(*(_hand_over(bench.provider, one, gate) for one in outgoing))
     with costs.of("record"):
         receipts = [
