@@ -54,6 +54,7 @@ _BEAT_S = 5.0
 _URGENT = {1, 2}
 _WARMED_AT_MOST = 50
 HOUSEKEEPING_S = 30.0
+_JUDGE_EVERY_S = 5.0
 _GRACE_S = 30
 _RECONNECT_S = 1.0
 _LOOK_EVERY_S = 5.0
@@ -73,7 +74,7 @@ class Work:
         self._shall_end = False
         self._look_ups = LookUps(settings, database, sender.accounts, sender.library)
         self._notes = NoteSender(database, sender.accounts, public_url=settings.public_url, key=self._links_key)
-        self._kept_house_at = 0.0
+        self._kept_house_at = self._judged_at = 0.0
         self.name = sender.worker
 
     def stop_claiming(self) -> None:
@@ -157,6 +158,9 @@ class Work:
             await self._bell.ring(f"drain-{lane}")
 
     async def _pause(self) -> None:
+        if time.monotonic() - self._judged_at < _JUDGE_EVERY_S:
+            return
+        self._judged_at = time.monotonic()
         if await pause_troubled_runs(self._database):
             await self._bell.ring("notes")
 

@@ -1,6 +1,7 @@
 """Pause: a run of which too much comes back, or is called spam, stops by itself until a person looked at it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -71,34 +72,36 @@ async def _judge(tx: Tx, run_id: RunId, figures: Mapping[str, Figures]) -> bool:
     bounds = first_of(version.campaign.pause, version.bank.pause)
     for is_sure in (False, True):  # looked at first without holding anything up
         run = await runs.get_run(tx, run_id, lock=is_sure)
-        beyond = _find_beyond(figures, bounds, await pauses.get_marks(tx, run_id))
+        beyond = _find_beyond(figures, bounds, await pauses.get_paused_for(tx, run_id))
         if beyond is None or run.state != RunState.RUNNING:
             return False
     assert beyond is not None
-    await _act(tx, run, beyond)
-    worst = [one for one in figures.values() if one.known]
-    await pauses.set_marks(
-        tx,
-        run_id,
-        bounces_pct=max(one.bounces_pct for one in worst),
-        complaints_pct=max(one.complaints_pct for one in worst),
-    )
+    await pauses.add_paused_for(tx, run_id, {beyond.name: beyond.figure})
+    await _act(tx, run, beyond.reason)
     return True
 
 
-def _find_beyond(
-    figures: Mapping[str, Figures], bounds: Bounds, marks: tuple[float, float]
-) -> Mapping[str, str] | None:
-    """What is beyond its bound, in words by language; None where nothing is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beyond:
+    """A figure beyond its bound; `reason` in words by language."""
+
+    name: str
+    figure: float
+    reason: Mapping[str, str]
+
+
+def _find_beyond(figures: Mapping[str, Figures], bounds: Bounds, before: Mapping[str, float]) -> _Beyond | None:
     assert bounds.after is not None
     for channel, one in figures.items():
-        for kind, figure, of, bound, mark in (
-            ("bounces", one.bounces_pct, one.known, bounds.bounces_pct, marks[0]),
-            ("complaints", one.complaints_pct, one.taken, bounds.complaints_pct, marks[1]),
+        for kind, figure, of, bound in (
+            ("bounces", one.bounces_pct, one.known, bounds.bounces_pct),
+            ("complaints", one.complaints_pct, one.taken, bounds.complaints_pct),
         ):
-            if of >= bounds.after and passes(figure, bound, mark):
+            name = f"{channel} {kind}"
+            if of >= bounds.after and passes(figure, bound, before.get(name, 0.0)):
                 values = (f"{figure:.2f}", of, channel, f"{bound:g}")
-                return {language: text.format(*values) for language, text in _SAID[kind].items()}
+                reason = {language: text.format(*values) for language, text in _SAID[kind].items()}
+                return _Beyond(name=name, figure=figure, reason=reason)
     return None
 
 

@@ -1,11 +1,12 @@
 """Stops above a run: whoever acts may stop a campaign, a channel or everything; a person resumes it."""
 
+from dataclasses import asdict
+
 from notifier.domain.channel import Channel
 from notifier.domain.errors import Conflict, Forbidden, InputError
-from notifier.domain.message import add_up
 from notifier.domain.note import one_line
 from notifier.domain.person import ACTING, RESUMING, Person
-from notifier.domain.stop import Extent, Scope, Stop
+from notifier.domain.stop import Extent, Scope, Stop, reckon
 from notifier.logs import get_logger
 from notifier.store import stops
 from notifier.store.access import add_audit
@@ -23,11 +24,12 @@ async def stop_above(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: P
     """
     if by.user_id is not None and not by.may(ACTING):
         raise Forbidden("your role does not stop anything")
-    if not reason.strip():
+    reason = one_line(reason)[:_LONGEST_REASON]
+    if not reason:
         raise InputError("reason", "is empty", "Say why: everybody reads it until it is resumed")
     await _check_extent(tx, team_id, extent)
     await stops.gate_all_claims(tx)
-    stop, is_new = await stops.add_stop(tx, team_id, extent, reason=one_line(reason)[:_LONGEST_REASON], by=by.name)
+    stop, is_new = await stops.add_stop(tx, team_id, extent, reason=reason, by=by.name)
     if is_new:
         await _audit(tx, team_id, stop, by, "stop.made")
     return stop
@@ -45,7 +47,7 @@ async def _check_extent(tx: Tx, team_id: int, extent: Extent) -> None:
 
 async def lift_stop(tx: Tx, team_id: int, stop_id: int, by: Person) -> Stop:
     """What it held goes on, but for what expired meanwhile. `Forbidden` for who is no person or may not."""
-    stop = await stops.get_stop(tx, team_id, stop_id)
+    stop = await stops.get_stop(tx, team_id, stop_id, lock=True)
     if by.user_id is None or not by.may(RESUMING):
         raise Forbidden("resuming needs a person: an approver, an operator or an administrator")
     if stop.lifted_at is not None:
@@ -56,15 +58,9 @@ async def lift_stop(tx: Tx, team_id: int, stop_id: int, by: Person) -> Stop:
 
 
 async def _audit(tx: Tx, team_id: int, stop: Stop, by: Person, act: str) -> None:
-    """With the account of that moment: a campaign that went on is counted anew."""
-    extent, sums = stop.extent, [add_up(run.counts) for run in await stops.list_held(tx, team_id, stop.extent)]
-    detail = {
-        "scope": extent.scope.value,
-        "which": extent.which,
-        "spares_emergencies": extent.spares_emergencies,
-        "reason": stop.reason,
-        "runs": len(sums),
-        "waiting": sum(one.waiting for one in sums),
-    }
+    """With the account of that moment."""
+    extent, held = stop.extent, await stops.list_held(tx, team_id, stop.extent, since=stop.at)
+    account = asdict(reckon(*(run.counts for run in held)))
+    detail = {**asdict(extent), "reason": stop.reason, "runs": len(held), **account}
     await add_audit(tx, team_id, actor=by.name, act=act, subject=f"stop:{stop.id}", detail=detail)
     log.warning(f"planning.{act.replace('.', '_')}", stop=stop.id, scope=extent.scope.value, which=extent.which)

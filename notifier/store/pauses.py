@@ -1,5 +1,6 @@
 """What came of running runs so far, by channel: the figures by which a run is paused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from notifier.domain.message import RunId
@@ -41,20 +42,12 @@ async def list_outcomes(tx: Tx) -> list[Outcome]:
     return [Outcome(**dict(row)) for row in rows]
 
 
-async def get_marks(tx: Tx, run_id: int) -> tuple[float, float]:
-    """The rates of bounces and complaints for which the run was paused last, in percent; 0 = it never was."""
-    row = await tx.fetchrow("SELECT bounces_pct, complaints_pct FROM notifier.runs WHERE id = $1", run_id)
-    return row["bounces_pct"], row["complaints_pct"]
+async def get_paused_for(tx: Tx, run_id: int) -> Mapping[str, float]:
+    """The figures, in percent, for which the run was paused before."""
+    found: Mapping[str, float] = await tx.fetchval("SELECT paused_for FROM notifier.runs WHERE id = $1", run_id)
+    return found
 
 
-async def set_marks(tx: Tx, run_id: int, *, bounces_pct: float, complaints_pct: float) -> None:
-    """Keep the rates for which it is paused now."""
-    await tx.execute(
-        """
-        UPDATE notifier.runs SET bounces_pct = greatest(bounces_pct, $2), complaints_pct = greatest(complaints_pct, $3)
-        WHERE id = $1
-        """,
-        run_id,
-        bounces_pct,
-        complaints_pct,
-    )
+async def add_paused_for(tx: Tx, run_id: int, figure: Mapping[str, float]) -> None:
+    """Keep for what it is paused now."""
+    await tx.execute("UPDATE notifier.runs SET paused_for = paused_for || $2 WHERE id = $1", run_id, figure)

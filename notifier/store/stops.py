@@ -38,8 +38,10 @@ async def add_stop(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: str
     """The stop of this extent, and whether it is a new one; whoever stops what is stopped gets the first."""
     row = await tx.fetchrow(
         f"""
-        INSERT INTO notifier.stops (team_id, scope, which, spares_emergencies, reason, stopped_by)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING {_STOP}
+        INSERT INTO notifier.stops AS s (team_id, scope, which, spares_emergencies, reason, stopped_by)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (team_id, scope, which, spares_emergencies) WHERE lifted_at IS NULL DO UPDATE SET reason = s.reason
+        RETURNING {_STOP}, xmax = 0 AS is_new
         """,
         team_id,
         extent.scope,
@@ -48,9 +50,9 @@ async def add_stop(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: str
         reason,
         by,
     )
-    if row is not None:
-        return _read(row), True
-    return next(stop for stop in await list_in_force(tx, team_id) if stop.extent == extent), False
+    facts = dict(row)
+    is_new: bool = facts.pop("is_new")
+    return _read(facts), is_new
 
 
 async def list_in_force(tx: Tx, team_id: int) -> list[Stop]:
@@ -71,10 +73,12 @@ async def list_lifted(tx: Tx, team_id: int, *, limit: int) -> list[Stop]:
     return [_read(row) for row in rows]
 
 
-async def get_stop(tx: Tx, team_id: int, stop_id: int) -> Stop:
-    """The stop, locked until the transaction ends; `NotFound` where the team has none of this number."""
+async def get_stop(tx: Tx, team_id: int, stop_id: int, *, lock: bool = False) -> Stop:
+    """The stop, locked against other writers if asked; `NotFound` where the team has none of this number."""
     row = await tx.fetchrow(
-        f"SELECT {_STOP} FROM notifier.stops WHERE team_id = $1 AND id = $2 FOR UPDATE", team_id, stop_id
+        f"SELECT {_STOP} FROM notifier.stops WHERE team_id = $1 AND id = $2 {'FOR UPDATE' if lock else ''}",
+        team_id,
+        stop_id,
     )
     if row is None:
         raise NotFound(f"there is no stop {stop_id}")

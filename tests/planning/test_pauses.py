@@ -137,6 +137,25 @@ async def test_after_a_resume_only_what_is_worse_by_half_pauses_again(
     assert (await state(database))[0] == "stopped"
 
 
+async def test_each_channel_pauses_for_its_own_figure(database: Database, settings: Settings, tmp_path: Path) -> None:
+    run = await scene(database, settings, tmp_path, campaign(more=BOUNDS))
+    await tell(database, run, ("accepted", "", 90), ("bounced", "", 10))
+    for channel, ended, count in (("sms", "bounced", 1), ("sms", "accepted", 1)):  # too few to say, though half of it
+        await execute(
+            database,
+            "INSERT INTO notifier.tallies (run_id, step, channel, state, delta) VALUES ($1, 'inform', $2, $3, $4)",
+            *(run.id, channel, ended, count),
+        )
+    assert await pause_troubled_runs(database) == 1
+    assert await fetch(database, "SELECT paused_for FROM notifier.runs") == [({"email bounces": 10.0},)]
+    async with database.transaction() as tx:
+        await resume_run(tx, run.id, "test")
+    await execute(database, "UPDATE notifier.tallies SET delta = 60 WHERE channel = 'sms' AND state = 'accepted'")
+    await execute(database, "UPDATE notifier.tallies SET delta = 5 WHERE channel = 'sms' AND state = 'bounced'")
+    assert await pause_troubled_runs(database) == 1
+    assert "by sms" in (await state(database))[1]
+
+
 async def test_an_emergency_goes_on_and_says_so_once(database: Database, settings: Settings, tmp_path: Path) -> None:
     run = await scene(database, settings, tmp_path, campaign(purpose="emergency", more=BOUNDS))
     await tell(database, run, ("accepted", "", 90), ("bounced", "", 10))

@@ -178,7 +178,7 @@ async def test_every_stop_and_its_end_leave_an_audit_row(
     acts = await fetch(
         database,
         """
-        SELECT act, actor, detail ->> 'which', detail ->> 'reason', (detail ->> 'waiting')::int FROM notifier.audit
+        SELECT act, actor, detail ->> 'which', detail ->> 'reason', (detail ->> 'held')::int FROM notifier.audit
         WHERE subject = 'stop:' || $1::bigint ORDER BY id
         """,
         made.id,

@@ -17,6 +17,5 @@ CREATE UNIQUE INDEX stops_in_force ON notifier.stops (team_id, scope, which, spa
 -- ── the time to undo a release, and pauses the service makes itself ──────────────────────────────
 ALTER TABLE notifier.runs
     ADD COLUMN held_until timestamptz,                              -- until then a release can be undone
-    ADD COLUMN bounces_pct real NOT NULL DEFAULT 0,                 -- when it was last paused for them
-    ADD COLUMN complaints_pct real NOT NULL DEFAULT 0;
+    ADD COLUMN paused_for jsonb NOT NULL DEFAULT '{}';              -- `email bounces` → the figure, in percent
 CREATE INDEX events_complained ON notifier.events (run_id, message_id) WHERE kind = 'complained';
