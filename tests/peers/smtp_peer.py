@@ -23,9 +23,9 @@ class Mail:
 
 @dataclass
 class SmtpPeer:
-    """What it saw and what it should do. `replies` is by verb (`MAIL`, `RCPT`, `DATA`, `.`, `EHLO`, `HELLO`) or by recipient;
+    """What it saw and what it should do. `replies` is by verb (`MAIL`, `RCPT`, `DATA`, `.`, `EHLO`, `HELLO`), by verb and
 
-    the reply `drop` closes the connection, `stall` says nothing until the server stops, `cut` closes after 1 byte of text.
+    sender (`DATA bounce+1@example.com`) or by recipient; the reply `drop` closes the connection, `stall` says nothing until the server stops, `cut` closes after 1 byte of text.
     """
 
     replies: dict[str, str] = field(default_factory=dict)
@@ -124,13 +124,15 @@ class _Session:
 
     def envelope(self, verb: str, rest: str) -> str:
         address = rest.partition("<")[2].partition(">")[0]
-        reply = self.peer.replies.get(verb, "250 2.0.0 ok")
+        if verb == "MAIL":
+            self.mail_from = address
+        reply = self.told(verb, "250 2.0.0 ok")
         if verb == "MAIL":
             reply = "503 5.5.1 nested MAIL" if self.has_mail else reply
-            self.mail_from, self.has_mail, self.has_recipient = address, reply.startswith("250"), False
+            self.has_mail, self.has_recipient = reply.startswith("250"), False
             self.peer.mail_options.append(rest.partition("> ")[2])
         if verb == "RCPT":
-            reply = self.peer.replies.get(address) or reply
+            reply = self.peer.replies.get(address) or self.told(verb, reply if self.has_mail else "503 5.5.1 no MAIL")
             self.rcpt_to, self.has_recipient = address, reply.startswith("25")
         if verb == "RSET":
             self.has_mail = self.has_recipient = False
@@ -138,7 +140,7 @@ class _Session:
 
     async def data(self) -> bool:
         self.peer.data_begun.set()
-        said = self.peer.replies.get("DATA", "354 go on" if self.has_recipient else "554 5.5.1 no valid recipients")
+        said = self.told("DATA", "354 go on" if self.has_recipient else "554 5.5.1 no valid recipients")
         if not await self.say("354 go on" if said == "cut" else said):
             return False
         if said == "cut":
@@ -151,12 +153,15 @@ class _Session:
             if not line.endswith(b"\n"):
                 return False
             text += line
-        reply = self.peer.replies.get(".", f"250 2.0.0 Ok: queued as Q{len(self.peer.mails) + 1}")
+        reply = self.told(".", f"250 2.0.0 Ok: queued as Q{len(self.peer.mails) + 1}")
         self.has_mail = False
         if self.has_recipient and not reply.startswith(("4", "5")):
             self.peer.mails.append(Mail(self.mail_from, self.rcpt_to, text))
             self.taken += 1
         return await self.say(reply)
+
+    def told(self, verb: str, default: str) -> str:
+        return self.peer.replies.get(f"{verb} {self.mail_from}") or self.peer.replies.get(verb, default)
 
     async def start_tls(self) -> bool:
         await self.say("220 go ahead")
