@@ -29,7 +29,7 @@ from notifier.providers.base import Provider
 from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
-from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, may_still_go
+from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, list_still_going
 from notifier.store.messages.give_back import spare_tries
 from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.targets import keep_targets
@@ -52,6 +52,12 @@ class _Wire:
     receipts: dict[MessageId, Receipt]
     spared: set[MessageId] = field(default_factory=set)  # refused for no fault of theirs: no try is counted
     held: set[str] = field(default_factory=set)  # accounts that said "too fast": what has not begun goes back
+    judged_s: float = 0.0  # when it was last looked up what may go
+    going: Collection[MessageId] = ()
+    judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.judged_s, self.going = self.batch.claimed_s, self.receipts.keys()
 
     def settle(self, receipt: Receipt, *, spared: bool) -> None:
         self.receipts[receipt.id] = receipt
@@ -260,16 +266,30 @@ class BatchSender:
         self, message: Claimed, outgoing: Outgoing, provider: Provider, facts: Mapping[str, Any], wire: "_Wire"
     ) -> Handed | None:
         """None: something forbids it since the claim; it goes back, and the next claim says why."""
-        if time.monotonic() - wire.batch.claimed_s > _TRUST_CLAIM_S:
-            zone, override = wire.materials.claim_rules(wire.lane)
-            run_id, claim_id = wire.batch.run_id, wire.batch.claim_id
-            async with self._database.transaction() as tx:
-                if not await may_still_go(tx, run_id, claim_id, message.id, zone=zone, override_opt_out=override):
-                    return None
+        if not await self._may_go(message, wire):
+            return None
         wire.settle(Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut"), spared=False)
         handed = await hand_to(message, outgoing, provider, purpose=PURPOSE_OF_LANE[wire.lane], facts=facts)
         wire.settle(handed.receipt, spared=handed.spared)
         return handed
+
+    async def _may_go(self, message: Claimed, wire: "_Wire") -> bool:
+        """As the claim judged it; where that is long ago, all of the batch are judged again at once."""
+        async with wire.judging:
+            if time.monotonic() - wire.judged_s > _TRUST_CLAIM_S:
+                judged_s = time.monotonic()  # before the look: what binds later counts the next time
+                zone, override = wire.materials.claim_rules(wire.lane)
+                async with self._database.transaction() as tx:
+                    wire.going = await list_still_going(
+                        tx,
+                        wire.batch.run_id,
+                        wire.batch.claim_id,
+                        wire.receipts.keys(),
+                        zone=zone,
+                        override_opt_out=override,
+                    )
+                wire.judged_s = judged_s
+            return message.id in wire.going
 
     def _facts(
         self, message: Claimed, composed: Composed, materials: RunMaterials, account: Account

@@ -1,7 +1,7 @@
 """Claim: take due messages of one run, check everything that may forbid them, commit `sending`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -256,22 +256,31 @@ _STILL = f"""
 WITH due AS (
     SELECT m.id, m.expires_at, m.contact_id, m.channel, m.step, m.address_key AS claimed_key
     FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id
-    WHERE m.run_id = $1 AND m.id = $2 AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
+    WHERE m.run_id = $1 AND m.id = ANY ($2) AND m.claim_id = $3 AND m.state = 'sending' AND r.state = 'running'
         AND {FREE}),
 {_LOOK.format(zone="$4", override="$5")}
-SELECT 1 FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key
+SELECT l.id FROM looked l WHERE l.alone = '' AND l.address_key IS NOT DISTINCT FROM l.claimed_key
 """
+
+
+async def list_still_going(
+    tx: Tx, run_id: RunId, claim_id: int, ids: Collection[MessageId], *, zone: str, override_opt_out: bool
+) -> set[MessageId]:
+    """Which of these the claim would take again as everything stands now, to the same address.
+
+    Not those it would not, and none where the lease was lost.
+    """
+    rows = await tx.fetch(_STILL, run_id, list(ids), claim_id, zone, override_opt_out)
+    return {MessageId(row["id"]) for row in rows}
 
 
 async def may_still_go(
     tx: Tx, run_id: RunId, claim_id: int, message_id: MessageId, *, zone: str, override_opt_out: bool
 ) -> bool:
-    """Whether the claim would take this message again as everything stands now, to the same address.
-
-    False where it would not, and where the lease was lost.
-    """
-    found = await tx.fetchval(_STILL, run_id, message_id, claim_id, zone, override_opt_out)
-    return found is not None
+    """The same of one message."""
+    return bool(
+        await list_still_going(tx, run_id, claim_id, [message_id], zone=zone, override_opt_out=override_opt_out)
+    )
 
 
 async def begin_suspect(tx: Tx, claim_id: int) -> bool:
