@@ -102,9 +102,11 @@ class Work:
 
     async def ring_for_due(self, lanes: Sequence[int], *also: str) -> None:
         """Ring for everything that is due, and for these."""
+        for job in also:
+            await self._bell.ring(job)
         async with self._database.transaction() as tx:
             due = await list_due_jobs(tx, lanes)
-        for job in (*also, *due):
+        for job in due:
             await self._bell.ring(job)
 
     async def drain(self, lane: int, *, budget_s: float = 5.0) -> None:

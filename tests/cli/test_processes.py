@@ -76,6 +76,22 @@ async def test_the_web_server_is_ready_and_stops_with_the_block(own: Settings) -
     assert "Traceback" not in group.log_file("web").read_text()
 
 
+async def test_a_web_server_that_leaves_is_not_ready_first_and_goes_when_told_again(own: Settings) -> None:
+    slow = own.model_copy(update={"leave_after_s": 100})
+    async with running(slow, (Child(name="web", arguments=("web",)),)) as group:
+        pid = group.pids()["web"]
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: is_leaving(group.web_url))
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+
+
+def is_leaving(url: str) -> bool:
+    """Whether the server says that nothing more should come to it, and still answers."""
+    answer = httpx.get(f"{url}/readyz", trust_env=False, timeout=30)
+    return answer.status_code == 503 and answer.json()["process"] == "leaving"
+
+
 async def test_a_web_server_that_does_not_start_is_said_with_its_last_words(own: Settings) -> None:
     broken = Child(name="web", arguments=("web", "--port", "0"))
     with pytest.raises(ServiceError, match=r"did not start.*web\.log ends with"):
