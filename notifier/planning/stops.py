@@ -27,7 +27,7 @@ async def stop_above(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: P
     reason = one_line(reason)[:_LONGEST_REASON]
     if not reason:
         raise InputError("reason", "is empty", "Say why: everybody reads it until it is resumed")
-    await _check_extent(tx, team_id, extent)
+    await check_extent(tx, team_id, extent)
     await stops.gate_all_claims(tx)
     stop, is_new = await stops.add_stop(tx, team_id, extent, reason=reason, by=by.name)
     if is_new:
@@ -35,7 +35,8 @@ async def stop_above(tx: Tx, team_id: int, extent: Extent, *, reason: str, by: P
     return stop
 
 
-async def _check_extent(tx: Tx, team_id: int, extent: Extent) -> None:
+async def check_extent(tx: Tx, team_id: int, extent: Extent) -> None:
+    """`InputError` or `NotFound` where there is nothing of this name to stop."""
     match extent.scope:
         case Scope.CAMPAIGN:
             await find_latest(tx, team_id, "campaign", extent.which)

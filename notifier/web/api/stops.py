@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from notifier.domain.stop import Extent, Reckoning, Scope, Stop, reckon
+from notifier.domain.stop import Extent, Scope, Stop, reckon
 from notifier.planning.stops import lift_stop, stop_above
 from notifier.store.database import Database, Tx
 from notifier.store.stops import get_stop, list_held, list_in_force, list_lifted
@@ -113,15 +113,11 @@ async def _detail(tx: Tx, team_id: int, stop: Stop) -> StopDetail:
     held = await list_held(tx, team_id, stop.extent, since=stop.at)
     return StopDetail(
         **_facts(stop),
-        total=ReckoningOut(**_parts(reckon(*(run.counts for run in held)))),
-        runs=[HeldRun(run=run.id, campaign=run.campaign_key, state=run.state, **_parts(run.reckoning)) for run in held],
+        total=ReckoningOut(**asdict(reckon(*(run.counts for run in held)))),
+        runs=[HeldRun(run=run.id, campaign=run.campaign_key, state=run.state, **asdict(run.reckoning)) for run in held],
     )
 
 
 def _facts(stop: Stop) -> dict[str, object]:
     facts, extent = asdict(stop), asdict(stop.extent)
     return {name: value for name, value in facts.items() if name != "extent"} | extent
-
-
-def _parts(one: Reckoning) -> dict[str, int]:
-    return asdict(one)

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from notifier.domain.channel import Channel
 from notifier.domain.errors import InputError, NotFound
 from notifier.domain.stop import Extent, Scope, Stop, reckon
-from notifier.planning.stops import lift_stop, stop_above
+from notifier.planning.stops import check_extent, lift_stop, stop_above
 from notifier.store import stops
 from notifier.store.database import Database
 from notifier.web.access.sessions import Actor, LoggedIn
@@ -48,10 +48,7 @@ def _read_extent(scope: str, which: str, spare: str) -> Extent:
 
 
 async def _ask_page(page: Page, extent: Extent, problem: InputError | None = None) -> Response:
-    if extent.scope is Scope.CHANNEL and extent.which not in set(Channel):
-        raise NotFound("there is nothing to stop by this name")
-    if extent.scope is Scope.CAMPAIGN:
-        await page.catalogue.campaign(page.tx, page.team_id, extent.which)
+    await check_extent(page.tx, page.team_id, extent)
     return page.show("stop_ask.html", 422 if problem else 200, problem=problem, **await _holding(page, extent))
 
 
