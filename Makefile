@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format bench screenshots docs lock clean
+.PHONY: help setup demo test check format bench soak screenshots docs lock clean
 
 NEWEST_FIRST := python3 python3.14 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for name in $(NEWEST_FIRST); do \
@@ -12,6 +12,8 @@ PYTHON ?= $(shell for name in $(NEWEST_FIRST); do \
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+MINUTES ?= 10
+SEED ?=
 
 help:
 	@echo "make demo         start everything with sample campaigns and made-up contacts (ARGS=--reset starts over)"
@@ -20,6 +22,7 @@ help:
 	@echo "make check        format, lint, types, floors, known vulnerabilities"
 	@echo "make format       put code into the house's form"
 	@echo "make bench        measure; needs Debian's postfix for the mail numbers"
+	@echo "make soak         break a running installation at random for MINUTES=10, then compare its books (SEED=, ARGS=--workers 4)"
 	@echo "make screenshots  photograph every page of a running demo into screenshots/; needs Debian's chromium"
 	@echo "make docs         write docs/settings.md from the settings"
 	@echo "make lock         pin the dependencies again; needs uv"
@@ -46,6 +49,9 @@ format: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 screenshots: setup
 	@$(BIN)/python -m benchmarks.screenshots $(ARGS)

@@ -1,6 +1,5 @@
 """The way to the mail server breaks: what the server may have taken is in doubt, everything else goes out once."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from benchmarks.fault_proxy import fault_proxy
 from notifier.settings import Settings
 from notifier.store.database import Database
-from tests.builders import launch, pass_time, state_counts
+from tests.builders import launch
 from tests.faults.mother import Mother
 from tests.faults.scene import MARKETING, SERVICE, assert_ledger_agrees, eventually, set_scene, settle_all
 from tests.peers.recorder import recorder
@@ -68,7 +67,7 @@ async def test_a_server_that_refuses_connections_gets_everything_once_when_it_is
             await until(database, "SELECT count(*) > 0 FROM notifier.events WHERE kind = 'deferred'", True, within_s=60)
             assert book.taken() == []
             await proxy.accept()
-            await _wait_out(database)
+            await settle_all(database)
         found = await assert_ledger_agrees(book, database, settings)
     assert (found["accepted"], found["doubted"]) == (40, 0)
 
@@ -86,22 +85,6 @@ async def test_a_server_that_leaves_or_refuses_for_now_gets_everything_once(
                 database, "SELECT count(*) >= 10 FROM notifier.events WHERE kind = 'deferred'", True, within_s=60
             )
             await book.tell(refuse_pct=0)
-            await _wait_out(database)
+            await settle_all(database)
         found = await assert_ledger_agrees(book, database, settings)
     assert (found["accepted"], found["doubled"]) == (90, 0)
-
-
-async def _wait_out(database: Database) -> None:
-    """Time passes until what was told to come again later did."""
-    for _ in range(12):
-        await until(database, _DUE_OR_SENDING, 0, within_s=90)
-        if not set(await state_counts(database)) & {"queued", "sending"}:
-            return
-        await pass_time(database, timedelta(minutes=6))
-    raise AssertionError(f"messages still wait: {await state_counts(database)}")
-
-
-_DUE_OR_SENDING = """
-SELECT count(*)::int FROM notifier.messages
-WHERE state = 'sending' OR state = 'queued' AND due_at <= (SELECT notifier.now())
-"""
