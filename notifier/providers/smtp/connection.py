@@ -242,33 +242,36 @@ class Connection(asyncio.Protocol):
             self._lines = text + b"\n"
         else:
             self._lines = b""
-            self._answer(Reply(int(code), text.decode("utf-8", "surrogateescape")))
+            self._answer(int(code), text)
             return True
         return False
 
-    def _answer(self, reply: Reply) -> None:
+    def _answer(self, code: int, text: bytes) -> None:
         if not self._awaited:  # nobody asked
             self._end()
             return
         stage, message = self._awaited[0]
-        good = reply.code in _GOOD[stage]
-        parting = reply.code == 421 or not (good or 400 <= reply.code < 600)
+        good = code in _GOOD[stage]
+        parting = code == 421 or not (good or 400 <= code < 600)
         if not good and message is not None and not (parting and self._is_untouched(message)):
-            message.refused = message.refused or refusal(stage, reply)
+            message.refused = message.refused or refusal(stage, _reply(code, text))
         if parting or stage is Stage.QUIT:
             self._end()
             return
         self._awaited.popleft()
-        if message is not None:
-            self._apply(stage, message, reply, good=good)
-
-    def _apply(self, stage: Stage, message: HandOver, reply: Reply, *, good: bool) -> None:
-        if stage is Stage.DOT:
+        if stage is Stage.DOT and message is not None:
             self._on_wire = None
-            if message.refused is not None:
-                message.fail(message.refused)
+            if message.refused is None:
+                message.succeed(_reply(code, text))
             else:
-                message.succeed(reply)
+                message.fail(message.refused)
+        elif message is not None:
+            self._prepare(stage, message, good=good)
+
+    def _prepare(self, stage: Stage, message: HandOver, *, good: bool) -> None:
+        """What follows from an answer before the text."""
+        if stage is Stage.RCPT and good:
+            message.has_recipient = True
         elif stage is Stage.DATA and good:
             self._send_text(message)
         elif stage is Stage.DATA or not (good or self._pipelining):
@@ -277,8 +280,6 @@ class Connection(asyncio.Protocol):
             self._at_hand = None
             if message.refused is not None:
                 message.fail(message.refused)
-        elif stage is Stage.RCPT:
-            message.has_recipient = good
 
     def _send_text(self, message: HandOver) -> None:
         """They want the text; of a message refused before, they get none (RFC 2920 §3.1: a lone dot)."""
@@ -345,6 +346,10 @@ class Connection(asyncio.Protocol):
         if how == "garbage":
             return OutcomeUnknown("the reply to the final dot was unreadable", code="garbage")
         return OutcomeUnknown("the reply to the final dot was lost", code="lost")
+
+
+def _reply(code: int, text: bytes) -> Reply:
+    return Reply(code, text.decode("utf-8", "surrogateescape"))
 
 
 def _lost_at(stage: Stage) -> TryAgain:
