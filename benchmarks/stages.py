@@ -100,14 +100,12 @@ async def _with_processes(house: House, port: int, number: int) -> float:
     """E-mail per second of so many processes, warmed up, each with its own connections."""
     say(f"e-mail: {number} processes")
     async with house.children(number) as workers:
-        await plan_run(workers[0], _FEW)
-        async with postfix.sink(port, house.folder):
-            await asyncio.gather(*(worker.do("drain") for worker in workers))
-        return float(await _drained(house, port, workers))
+        await _drained(house, port, workers, _FEW)
+        return await _drained(house, port, workers, _SOME)
 
 
-async def _drained(house: House, port: int, workers: Sequence[Child]) -> float:
-    await plan_run(workers[0], _SOME)
+async def _drained(house: House, port: int, workers: Sequence[Child], audience: str) -> float:
+    await plan_run(workers[0], audience)
     async with postfix.sink(port, house.folder):
         done = await asyncio.gather(*(worker.do("drain") for worker in workers))
     sent = sum(one["sent"] for one in done)
@@ -120,7 +118,8 @@ async def _far(house: House, port: int, size: int) -> Figures:
     async with fault_proxy(port, round_trip_s=_ROUND_TRIP_S) as proxy:
         await house.mail_to(proxy.port)
         async with house.children(_WORKERS) as workers:
-            per_s = await _drained(house, port, workers)
+            await _drained(house, port, workers, _FEW)
+            per_s = await _drained(house, port, workers, _SOME)
         async with postfix.sink(port, house.folder):
             plain = await postfix.source_per_s(proxy.port, messages=400, size=size, keep_connections=True)
     return {"email_20ms_per_s": per_s, "smtp_source_d_20ms_per_s": plain}
