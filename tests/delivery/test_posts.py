@@ -9,8 +9,11 @@ from notifier.delivery.posts import check_post_link, mark_posted, take_back_post
 from notifier.delivery.settle import settle_doubts
 from notifier.domain.errors import Conflict, InputError, NotFound
 from notifier.domain.message import State
+from notifier.domain.person import Person
+from notifier.domain.stop import Extent, Scope
 from notifier.planning.control import cancel_run, stop_run
 from notifier.planning.finish import end_finished_runs
+from notifier.planning.stops import stop_above
 from notifier.settings import Settings
 from notifier.store import posts
 from notifier.store.database import Database
@@ -158,6 +161,18 @@ async def test_a_stopped_run_publishes_nothing_and_a_cancelled_one_withdraws_its
         assert await cancel_run(tx, run.id, "lin") == 1
     assert await state_counts(database) == {State.CANCELLED: 1}
     await assert_tallies_agree(database)
+
+
+@pytest.mark.parametrize("extent", [Extent(scope=Scope.EVERYTHING), Extent(scope=Scope.CHANNEL, which="social")])
+async def test_a_post_a_stop_holds_is_not_published(
+    database: Database, settings: Settings, tmp_path: Path, extent: Extent
+) -> None:
+    run, message_id = await _post(database, settings, tmp_path)
+    async with database.transaction() as tx:
+        await stop_above(tx, 1, extent, reason="wrong picture", by=Person(name="lin"))
+    with pytest.raises(Conflict, match="a stop holds it"):
+        await _mark(database, run, message_id)
+    assert await state_counts(database) == {State.TO_POST: 1}
 
 
 async def test_posts_are_listed_as_tasks_and_then_as_done(
