@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import STOPPED
 
 
 async def list_due_jobs(tx: Tx, lanes: Sequence[int]) -> list[str]:
     """The jobs of `queue.JOBS` that have something to do, of these lanes and of the house."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT 'drain-' || l.lane AS job FROM unnest($1::smallint[]) AS l (lane)
         WHERE EXISTS (
             SELECT FROM notifier.runs r CROSS JOIN LATERAL (
                 SELECT FROM notifier.messages m WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued'
                     AND m.due_at <= (SELECT notifier.now()) LIMIT 1) AS due
-            WHERE r.state = 'running')
+            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")})
         UNION ALL
         SELECT 'callbacks' WHERE EXISTS (
             SELECT FROM notifier.callbacks WHERE applied_at IS NULL AND try_at <= now())

@@ -10,8 +10,20 @@ from prometheus_client.registry import Collector
 
 from notifier.domain.message import State
 from notifier.store.database import Tx
-from notifier.store.views.metrics import Backlog, LaneFacts, Passage, read_backlog, read_lanes, read_passages
+from notifier.store.views.metrics import (
+    Backlog,
+    Held,
+    LaneFacts,
+    Passage,
+    read_accounts,
+    read_backlog,
+    read_held,
+    read_lanes,
+    read_passages,
+)
 
+_ACCOUNT_STATES = ("open", "provider", "sender")
+_SCOPES = ("everything", "channel", "campaign")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -22,11 +34,19 @@ class Figures:
     passages: list[Passage]
     lanes: list[LaneFacts]
     backlog: Backlog
+    accounts: dict[str, str]
+    held: Held
 
 
 async def read_figures(tx: Tx) -> Figures:
     """A few short queries."""
-    return Figures(passages=await read_passages(tx), lanes=await read_lanes(tx), backlog=await read_backlog(tx))
+    return Figures(
+        passages=await read_passages(tx),
+        lanes=await read_lanes(tx),
+        backlog=await read_backlog(tx),
+        accounts=await read_accounts(tx),
+        held=await read_held(tx),
+    )
 
 
 def may_scrape(authorization: str, token: str) -> bool:
@@ -58,6 +78,7 @@ def _all(figures: Figures) -> Iterator[Metric]:
     yield from _messages(figures.passages)
     yield from _lanes(figures.lanes)
     yield from _backlog(figures.backlog)
+    yield from _trouble(figures.accounts, figures.held)
 
 
 def _messages(passages: list[Passage]) -> Iterator[Metric]:
@@ -106,6 +127,18 @@ def _backlog(found: Backlog) -> Iterator[Metric]:
     applied = CounterMetricFamily("notifier_callbacks_applied", "callbacks applied to messages")
     applied.add_metric([], found.callbacks_applied)
     yield applied
+
+
+def _trouble(accounts: dict[str, str], held: Held) -> Iterator[Metric]:
+    state = GaugeMetricFamily("notifier_account_state", "1 for the state an account is in", labels=["account", "state"])
+    for account, found in accounts.items():
+        for name in _ACCOUNT_STATES:
+            state.add_metric([account, name], float(found == name))
+    stops = GaugeMetricFamily("notifier_stops", "stops in force above single runs", labels=["scope"])
+    for scope in _SCOPES:
+        stops.add_metric([scope], held.stops.get(scope, 0))
+    yield from (state, stops)
+    yield _gauge("notifier_messages_set_aside", "messages that wait for a person, at most 10000", held.set_aside)
 
 
 def _gauge(name: str, help_text: str, value: float) -> Metric:

@@ -203,3 +203,31 @@ async def test_servers_that_are_gone_are_told_not_failed(database: Database, set
     assert answer.status_code == 200
     assert f"notifier_{is_gone}_up 0.0" in answer.text
     assert ("notifier_workers" in answer.text) == (is_gone == "redis")
+
+
+async def test_accounts_that_pause_and_stops_in_force_are_told(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await set_now(database)
+    await define(database, tmp_path, campaign())
+    await add_contact(database, settings, "c1")
+    await launch_and_plan(database)
+    await pass_time(database, timedelta(minutes=2))
+    await execute(
+        database,
+        "INSERT INTO notifier.paused_accounts (team_id, account, cause, reason, probe_at) "
+        "VALUES (1, 'email', 'sender', '535', now())",
+    )
+    await execute(
+        database,
+        "INSERT INTO notifier.stops (team_id, scope, which, reason, stopped_by) VALUES (1, 'channel', 'email', 'x', 'y')",
+    )
+    found = await _scrape(settings, database)
+    assert found['notifier_account_state{account="email",state="sender"}'] == 1
+    assert found['notifier_account_state{account="email",state="open"}'] == 0
+    assert found['notifier_account_state{account="sms",state="open"}'] == 1
+    assert found['notifier_stops{scope="channel"}'] == 1
+    assert found['notifier_lane_lag_seconds{lane="3"}'] == 0
+    assert found["notifier_messages_set_aside"] == 0
+    await execute(database, "UPDATE notifier.messages SET state = 'failed', reason = 'set aside: x', crashes = 3")
+    assert (await _scrape(settings, database))["notifier_messages_set_aside"] == 1

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from notifier.domain.purpose import LANES
 from notifier.store.database import Tx
+from notifier.store.messages.fragments import STOPPED, STOPPED_CHANNELS
 
 LIVE_S = 15.0
 _COUNTED_AT_MOST = 10_000
+_SET_ASIDE = "m.state = 'failed' AND m.reason ~ '^(set aside|not rendered): '"  # the words of an index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,14 @@ class Backlog:
     callbacks_applied: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What people have to do with."""
+
+    set_aside: int  # counted up to a bound
+    stops: dict[str, int]  # in force above single runs, by scope
+
+
 async def read_passages(tx: Tx) -> list[Passage]:
     """What was folded and what was not yet."""
     rows = await tx.fetch(
@@ -61,17 +71,18 @@ async def read_passages(tx: Tx) -> list[Passage]:
 
 
 async def read_lanes(tx: Tx) -> list[LaneFacts]:
-    """Every lane; of runs that a person stopped nothing waits."""
+    """Every lane; what a person stopped does not wait."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT l.lane, greatest(extract(epoch FROM notifier.now() - oldest.at), 0)::float8 AS lag_s,
             (SELECT count(*) FROM notifier.workers w
              WHERE l.lane = ANY (w.lanes) AND w.seen_at > now() - make_interval(secs => $2)) AS workers
         FROM unnest($1::smallint[]) AS l (lane) CROSS JOIN LATERAL (
             SELECT min(due.due_at) AS at FROM notifier.runs r CROSS JOIN LATERAL (
                 SELECT m.due_at FROM notifier.messages m
-                WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued' ORDER BY m.due_at LIMIT 1) AS due
-            WHERE r.state = 'running') AS oldest
+                WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued'
+                    AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane="l.lane")}) ORDER BY m.due_at LIMIT 1) AS due
+            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")}) AS oldest
         """,
         LANES,
         LIVE_S,
@@ -104,3 +115,28 @@ async def read_backlog(tx: Tx) -> Backlog:
         _COUNTED_AT_MOST,
     )
     return Backlog(**dict(row))
+
+
+async def read_accounts(tx: Tx) -> dict[str, str]:
+    """Every account in use: `open`, or why it is given nothing, of several teams the worse."""
+    rows = await tx.fetch(
+        """
+        SELECT d.key AS account, coalesce(max(p.cause), 'open') AS state FROM (
+            SELECT DISTINCT team_id, key FROM notifier.definitions WHERE kind = 'account' AND retired_at IS NULL) AS d
+        LEFT JOIN notifier.paused_accounts p ON p.team_id = d.team_id AND p.account = d.key GROUP BY d.key ORDER BY d.key
+        """
+    )
+    return {row["account"]: row["state"] for row in rows}
+
+
+async def read_held(tx: Tx) -> Held:
+    """Messages set aside, and stops in force."""
+    set_aside = await tx.fetchval(
+        f"""
+        SELECT count(*) FROM (
+            SELECT FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id WHERE {_SET_ASIDE} LIMIT $1) AS found
+        """,
+        _COUNTED_AT_MOST,
+    )
+    stops = await tx.fetch("SELECT scope, count(*) AS count FROM notifier.stops WHERE lifted_at IS NULL GROUP BY scope")
+    return Held(set_aside=set_aside, stops={row["scope"]: row["count"] for row in stops})
