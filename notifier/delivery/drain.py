@@ -104,11 +104,12 @@ class Sender:
                 await set_run_state(tx, run_id, "stopped", problem)
 
     async def _drain_run(self, run: LaneRun, lane: int, ends: float, materials: RunMaterials) -> Drained:
-        flights, course = Flights(), _Course(run=run, lane=lane, materials=materials)
+        flights = Flights()
+        course = _Course(run=run, lane=lane, materials=materials, has_suspects=run.has_suspects)
         try:
             while course.goes_on and not (self._is_stopping or flights.has_failed):
                 await flights.make_way()
-                if run.has_suspects:  # one before each batch: neither holds up the other
+                if course.has_suspects:  # one before each batch: neither holds up the other
                     await self._send_next(course, flights, suspect=True)
                 await self._send_next(course, flights)
                 course.goes_on &= time.monotonic() < ends  # looked at last: each run gets its turn
@@ -195,6 +196,7 @@ class _Course:
     run: LaneRun
     lane: int
     materials: RunMaterials
+    has_suspects: bool
     after: tuple[datetime, int] | None = None
     sent: int = 0
     settled: int = 0
@@ -206,6 +208,7 @@ class _Course:
         """Count a claim and go on after it."""
         self.sent, self.settled = self.sent + leaving, self.settled + batch.settled
         if suspect:
+            self.has_suspects = batch.cursor is not None
             return
         if batch.cursor is None:
             self.goes_on, self.is_empty = False, True

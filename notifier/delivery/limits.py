@@ -21,7 +21,7 @@ from notifier.store.workers import count_workers
 
 log = get_logger()
 _GONE = (RedisError, OSError, TimeoutError)
-_GONE_FOR_S = 2.0  # a Redis that does not answer is not asked by every batch
+_GONE_FOR_S = 5.0  # a Redis that does not answer is not asked by every batch
 _COUNTED_S = 5.0
 
 

@@ -49,7 +49,7 @@ class Assigned:
 
     accounts: Mapping[MessageId, str]
     back: Mapping[MessageId, float]
-    bound: frozenset[MessageId]  # may have arrived by their account: they go by no other
+    bound: frozenset[MessageId]  # posts, and what may have arrived already: they go by no other account
     probes: frozenset[str]
 
 
@@ -115,21 +115,23 @@ class Rooms:
         back: dict[MessageId, float] = {}
         doubted = await self._list_doubted(batch, materials)
         for message in batch.messages:
-            if message.id in doubted:
-                key = await self._pick_again(message, room, materials)
+            if message.channel == Channel.SOCIAL:
+                key, wait_s = await self._pick_own(message, room, materials)
+            elif message.id in doubted:
+                key, wait_s = await self._pick_again(message, room, materials), room.wait_s
             else:
                 key = self._pick(message, room, materials)
+                wait_s = room.waits_s.get(Channel(message.channel), 0.0)
             if key is None:
-                back[message.id] = self._back_for(message, room.waits_s.get(Channel(message.channel), 0.0))
+                back[message.id] = self._back_for(message, wait_s)
             else:
                 accounts[message.id] = key
         await self._hold_groups(batch, accounts, back, materials=materials, lane=lane)
         await self._return_unused(room, accounts, materials)
-        return Assigned(accounts=accounts, back=back, bound=frozenset(doubted), probes=frozenset(room.probes))
+        bound = doubted | {message.id for message in batch.messages if message.channel == Channel.SOCIAL}
+        return Assigned(accounts=accounts, back=back, bound=frozenset(bound), probes=frozenset(room.probes))
 
     def _pick(self, message: Claimed, room: Room, materials: RunMaterials) -> str | None:
-        if message.channel == Channel.SOCIAL:
-            return message.account
         routes = materials.routes.get(Channel(message.channel), ())
         if not routes:
             return ""
@@ -138,6 +140,17 @@ class Rooms:
                 room.left[key] -= 1
                 return key
         return None
+
+    async def _pick_own(self, message: Claimed, room: Room, materials: RunMaterials) -> tuple[str | None, float]:
+        """A post has one account; while that pauses, one post at most tries it."""
+        key = message.account
+        pause = (await self._breakers.pauses(materials.team_id)).get(key)
+        if pause is None:
+            return key, 0.0
+        if not pause.probe_in_s and key not in room.probes and await self._breakers.take_probe(materials.team_id, key):
+            room.probes.add(key)
+            return key, 0.0
+        return None, pause.probe_in_s
 
     async def _list_doubted(self, batch: Batch, materials: RunMaterials) -> set[MessageId]:
         """What may have arrived by one account goes again by no other."""

@@ -184,3 +184,25 @@ async def test_what_expires_while_every_account_pauses_has_expired(
         await sender.drain_lane(2)
     assert await state_counts(database) == {"expired": 5}
     await assert_tallies_agree(database)
+
+
+async def test_a_post_goes_by_its_own_account_alone_and_waits_while_that_pauses(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    posts = campaign(steps="post: {social: [wall, paper], template: note}")
+    await scene(database, settings, tmp_path, posts, contacts=0)
+    await launch_and_plan(database)
+    wall, paper = Peer(say=not_ours), Peer()
+    async with open_with(settings, database, wall=wall, paper=paper) as sender:
+        await sender.drain_lane(3)
+        assert await fetch(database, PAUSES) == [("wall", "sender")]
+        assert (wall.asked, len(paper.taken)) == (1, 1)
+        await pass_time(database, timedelta(minutes=20))
+        await sender.drain_lane(3)
+        assert wall.asked == 1
+        wall.say = lambda _: None
+        await _probe_now(database)
+        await pass_time(database, timedelta(minutes=20))
+        await sender.drain_lane(3)
+    assert (len(wall.taken), len(paper.taken)) == (1, 1)
+    assert await fetch(database, PAUSES) == []

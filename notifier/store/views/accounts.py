@@ -63,17 +63,16 @@ async def list_troubles(tx: Tx, team_id: int) -> list[AccountTrouble]:
             FROM notifier.runs r
             CROSS JOIN generate_series(1, 4) AS lanes(lane)
             CROSS JOIN LATERAL (
-                (SELECT f.id, f.run_id, f.account, f.channel, f.attempts, f.changed_at FROM notifier.messages f
+                (SELECT f.id, f.run_id, f.account, f.channel, f.changed_at FROM notifier.messages f
                     WHERE f.run_id = r.id AND f.lane = lanes.lane AND f.state = 'queued' ORDER BY f.due_at, f.id LIMIT $2)
                 UNION  -- what was put off is due last
-                (SELECT l.id, l.run_id, l.account, l.channel, l.attempts, l.changed_at FROM notifier.messages l
+                (SELECT l.id, l.run_id, l.account, l.channel, l.changed_at FROM notifier.messages l
                     WHERE l.run_id = r.id AND l.lane = lanes.lane AND l.state = 'queued' ORDER BY l.due_at DESC, l.id DESC LIMIT $2)) AS m
             CROSS JOIN LATERAL (
                 SELECT v.reason, v.code, v.at FROM notifier.events v
                 WHERE v.run_id = m.run_id AND v.message_id = m.id AND v.kind = 'deferred' AND v.reason <> 'quiet-hours'
                 ORDER BY v.at DESC LIMIT 1) AS e
-            WHERE r.team_id = $1 AND r.state = 'running' AND m.attempts > 0
-                AND m.changed_at > notifier.now() - interval '1 hour' AND e.code <> 'given-back')
+            WHERE r.team_id = $1 AND r.state = 'running' AND m.changed_at > notifier.now() - interval '1 hour' AND e.code <> 'given-back')
         SELECT DISTINCT ON (account, channel) account, channel, reason, code,
             count(*) OVER (PARTITION BY account, channel) AS waiting, at, run_id
         FROM put_off ORDER BY account, channel, at DESC
