@@ -126,7 +126,8 @@ _WAITS = "s.in_doubt IN ('ask', 'reconcile-then-ask')"
 _DUE = """
 SELECT (SELECT count(*) FROM notifier.messages m WHERE m.state = 'sending'
         OR m.state = 'queued' AND m.due_at <= (SELECT notifier.now()))::int
-    + (SELECT count(*) FROM notifier.run_steps WHERE state <> 'planned')::int
+    + (SELECT count(*) FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
+        WHERE s.state <> 'planned' AND r.kind <> 'standing')::int
 """
 _OPEN = f"""
 SELECT count(*)::int FROM notifier.messages m
