@@ -220,13 +220,13 @@ class Connection(asyncio.Protocol):
         return pieces
 
     def _write(self, pieces: list[bytes]) -> None:
-        if sum(map(len, pieces)) <= _ONE_WRITE:
+        if len(pieces) > 1 and sum(map(len, pieces)) <= _ONE_WRITE:
             pieces = [b"".join(pieces)]
         for number, piece in enumerate(pieces):
             if self._paused:
                 self._unwritten += pieces[number:]
                 return
-            if piece and not self._transport.is_closing():
+            if not self._transport.is_closing():
                 self._dot_is_last = piece.endswith(_DOT)  # no command ends so
                 self._transport.write(piece)
 
