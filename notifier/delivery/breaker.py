@@ -71,7 +71,7 @@ class Breakers:
         return account in self._pauses.get(team_id, (0.0, {}))[1]
 
     async def take_probe(self, team_id: int, account: str) -> bool:
-        """Whether this worker tries one message on a paused account."""
+        """Whether this worker, and no other, tries one message on a paused account."""
         async with self._database.transaction() as tx:
             return await take_probe(tx, team_id, account)
 

@@ -18,7 +18,7 @@ from notifier.domain.rate import HALF, RESTART, URGENT_LANES
 from notifier.store.database import Database
 from notifier.store.messages.claim import BATCH, Batch, Claimed
 from notifier.store.messages.give_back import has_posts_due, list_doubted
-from notifier.store.rates import Ask
+from notifier.store.rates import Ask, Grant
 
 _LONGEST_BACK_S = 600.0
 _RESTS_S = 0.05  # asked again no sooner
@@ -94,13 +94,17 @@ class Rooms:
         except InputError:
             room.left[key] = want  # what is claimed says why it waits
             return 0.0
+        grant = await self._take(materials, account, lane, want=want)
+        room.left[key] = grant.granted
+        return grant.wait_s
+
+    async def _take(self, materials: RunMaterials, account: Account, lane: int, *, want: int) -> Grant:
         asks = [
             Ask(bucket=bucket, per_second=per_second, want=want, used=self._owed.pop(bucket, 0.0))
             for bucket, per_second in self._buckets(materials, account)
         ]
         (grant,) = await self._limits.take(asks, urgent=lane in URGENT_LANES)
-        room.left[key] = grant.granted
-        return grant.wait_s
+        return grant
 
     def _buckets(self, materials: RunMaterials, account: Account) -> list[tuple[str, float]]:
         found = [(account_bucket(materials.team_id, account), account.per_second or 0.0)]
@@ -235,11 +239,7 @@ class Rooms:
 
     async def take_one(self, materials: RunMaterials, account: Account, lane: int, *, parts: int) -> bool:
         """Whether one message more may leave by an account: the one before it was refused."""
-        asks = [
-            Ask(bucket=bucket, per_second=per_second, want=1, used=self._owed.pop(bucket, 0.0))
-            for bucket, per_second in self._buckets(materials, account)
-        ]
-        (grant,) = await self._limits.take(asks, urgent=lane in URGENT_LANES)
+        grant = await self._take(materials, account, lane, want=1)
         self.charge(materials, account.key, parts)
         return bool(grant.granted)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, SendError, TryAgain
-from notifier.domain.purpose import Purpose
+from notifier.domain.purpose import RULES, Purpose
+from notifier.domain.rate import URGENT_LANES
 
 
 class Trouble(StrEnum):
@@ -68,7 +69,7 @@ def _is_too_fast(error: SendError) -> bool:
     return error.code in _TOO_FAST_CODES or error.code.startswith("4.7.") or bool(_TOO_FAST.search(error.reason))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Waits:
     """The first wait, doubled each time up to `most_s`; after so many tries it has failed (0 = until it expires)."""
 
@@ -77,55 +78,18 @@ class Waits:
     tries: int = 0
 
 
-_OTP, _ALARM, _SERVICE, _MARKETING = (
-    Purpose.TRANSACTIONAL,
-    Purpose.EMERGENCY,
-    Purpose.SERVICE,
-    Purpose.MARKETING,
-)
+_PURPOSES = (Purpose.EMERGENCY, Purpose.TRANSACTIONAL, Purpose.SERVICE, Purpose.MARKETING)
+_TABLE = {
+    Trouble.TOO_FAST: (Waits(5, 60), Waits(5, 30), Waits(30, 600), Waits(60, 900)),
+    Trouble.UNREACHABLE: (Waits(5, 60), Waits(5, 30), Waits(60, 900), Waits(60, 900)),
+    Trouble.SENDER: (Waits(15, 60), Waits(15, 30), Waits(300, 900), Waits(300, 900)),
+    Trouble.POLICY: (Waits(60, 300, 3), Waits(30, 60, 2), Waits(900, 3_600, 3), Waits(3_600, 14_400, 2)),
+    Trouble.GREYLISTED: (Waits(60, 300), Waits(60, 60), Waits(600, 3_600), Waits(600, 14_400)),
+    Trouble.HANDSET: (Waits(300, 1_800), Waits(60, 60, 3), Waits(1_800, 7_200, 3), Waits(1_800, 7_200, 2)),
+    Trouble.TEMPORARY: (Waits(30, 300), Waits(20, 60), Waits(300, 3_600), Waits(300, 14_400)),
+}
 WAITS: Mapping[Trouble, Mapping[Purpose, Waits]] = {
-    Trouble.TOO_FAST: {
-        _ALARM: Waits(first_s=5, most_s=60),
-        _OTP: Waits(first_s=5, most_s=30),
-        _SERVICE: Waits(first_s=30, most_s=600),
-        _MARKETING: Waits(first_s=60, most_s=900),
-    },
-    Trouble.UNREACHABLE: {
-        _ALARM: Waits(first_s=5, most_s=60),
-        _OTP: Waits(first_s=5, most_s=30),
-        _SERVICE: Waits(first_s=60, most_s=900),
-        _MARKETING: Waits(first_s=60, most_s=900),
-    },
-    Trouble.SENDER: {
-        _ALARM: Waits(first_s=15, most_s=60),
-        _OTP: Waits(first_s=15, most_s=30),
-        _SERVICE: Waits(first_s=300, most_s=900),
-        _MARKETING: Waits(first_s=300, most_s=900),
-    },
-    Trouble.POLICY: {
-        _ALARM: Waits(first_s=60, most_s=300, tries=3),
-        _OTP: Waits(first_s=30, most_s=60, tries=2),
-        _SERVICE: Waits(first_s=900, most_s=3_600, tries=3),
-        _MARKETING: Waits(first_s=3_600, most_s=14_400, tries=2),
-    },
-    Trouble.GREYLISTED: {
-        _ALARM: Waits(first_s=60, most_s=300),
-        _OTP: Waits(first_s=60, most_s=60),
-        _SERVICE: Waits(first_s=600, most_s=3_600),
-        _MARKETING: Waits(first_s=600, most_s=14_400),
-    },
-    Trouble.HANDSET: {
-        _ALARM: Waits(first_s=300, most_s=1_800),
-        _OTP: Waits(first_s=60, most_s=60, tries=3),
-        _SERVICE: Waits(first_s=1_800, most_s=7_200, tries=3),
-        _MARKETING: Waits(first_s=1_800, most_s=7_200, tries=2),
-    },
-    Trouble.TEMPORARY: {
-        _ALARM: Waits(first_s=30, most_s=300),
-        _OTP: Waits(first_s=20, most_s=60),
-        _SERVICE: Waits(first_s=300, most_s=3_600),
-        _MARKETING: Waits(first_s=300, most_s=14_400),
-    },
+    trouble: dict(zip(_PURPOSES, waits, strict=True)) for trouble, waits in _TABLE.items()
 }
 """RFC 5321 §4.5.4.1 wants minutes between tries, then ever longer; a code that lives for five minutes cannot wait so."""
 
@@ -145,6 +109,6 @@ def next_wait_s(error: TryAgain | NeverAgain, purpose: Purpose, *, tries: int, d
     wait = min(waits.first_s * 2.0 ** min(max(tries - 1, 0), 20), waits.most_s)
     wait *= 1 - _JITTER + 2 * _JITTER * draw
     if isinstance(error, TryAgain):
-        asked = error.retry_after_s or (error.after_s if purpose in (_SERVICE, _MARKETING) else 0.0)
+        asked = error.retry_after_s or (error.after_s if RULES[purpose].lane not in URGENT_LANES else 0.0)
         wait = max(wait, asked * (1 + _JITTER * draw))
     return wait
