@@ -71,12 +71,13 @@ class Soak:
     workers: list[Born] = field(default_factory=list)
     dead: list[int] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     singles: int = 0
     most_worker_mb: float = 0.0
     longest_lag_s: float = 0.0
 
-    async def work(self, seconds: float, workers: int) -> Counter[str]:
+    async def work(self, seconds: float, workers: int) -> None:
         """Everything at once for so long; then wait until all is settled and compare the books."""
         for _ in range(workers):
             self.workers.append(await self.mother.bear(self.settings))
@@ -86,13 +87,18 @@ class Soak:
             group.create_task(self._ask(ends))
             group.create_task(self._break(ends))
             group.create_task(self._tell(ends))
-        return await self._finish()
+        self.found = await self._finish()
 
     async def _launch(self, ends: float) -> None:
         while time.monotonic() < ends:
-            key = self.chance.choice([SERVICE, MARKETING])
-            self.runs += await self._try(lambda key=key: launch(self.database, key))  # type: ignore[misc]
+            await self._try(self._launch_one)
             await asyncio.sleep(_RUN_EVERY_S)
+
+    async def _launch_one(self) -> None:
+        """As much as the machine carries: a backlog that only grows would say nothing of the lag."""
+        if (await fetch(self.database, _QUEUED))[0][0] < 2 * _PEOPLE:
+            await launch(self.database, self.chance.choice([SERVICE, MARKETING]))
+            self.runs += 1
 
     async def _ask(self, ends: float) -> None:
         while time.monotonic() < ends:
@@ -238,6 +244,7 @@ class Soak:
         return found
 
 
+_QUEUED = "SELECT count(*)::int FROM notifier.messages WHERE state = 'queued'"
 _LAG = """
 SELECT coalesce(extract(epoch FROM max((SELECT notifier.now()) - m.due_at)), 0)::float8
 FROM notifier.messages m JOIN notifier.runs r ON r.id = m.run_id

@@ -32,7 +32,7 @@ async def test_workers_side_by_side_double_nothing_and_starve_no_run(
     async with recorder(tmp_path / "book") as book, AsyncExitStack() as stack:
         await set_scene(database, settings, tmp_path, people=1000, port=book.ports["email"])
         runs = [(await launch_and_plan(database, key)).id for key in (SERVICE, SERVICE, SERVICE, MARKETING)]
-        await book.tell(dot_delay_s=0.1)
+        await book.tell(dot_delay_s=0.05)
         for _ in range(number):
             await stack.enter_async_context(mother.worker(settings))
         await until(database, f"SELECT count(DISTINCT worker) >= {number} FROM notifier.claims", True, within_s=60)
