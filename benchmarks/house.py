@@ -151,6 +151,7 @@ async def open_house(smtp_port: int) -> AsyncIterator[House]:
     """Durable servers, a new schema, and the starter pack with e-mail going to `smtp_port` of this machine."""
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as name:
         folder = Path(name)
+        os.chmod(name, 0o755)  # noqa: PTH101 - else root's servers keep their data elsewhere, and it stays
         settings = load_settings(data_dir=folder / "data", public_url=PUBLIC_URL, log_level="error")
         async with embedded_services(settings, durable=True) as services:
             await migrate(services.database_url)
