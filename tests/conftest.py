@@ -1,5 +1,6 @@
 """Real PostgreSQL and Redis for every test: started once, migrated once, emptied after each test."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,12 +16,14 @@ _KEPT = "('teams', 'clock', 'migrations')"
 
 
 @pytest.fixture(scope="session")
-async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+async def services() -> AsyncIterator[Services]:
     """The servers of `DATABASE_URL` and `REDIS_URL`, else embedded ones."""
-    own = load_settings(data_dir=tmp_path_factory.mktemp("servers"), log_level="error")
-    async with embedded_services(own, durable=False) as running:
-        await migrate(running.database_url)
-        yield running
+    with tempfile.TemporaryDirectory(prefix="notifier-tests-") as name:
+        Path(name).chmod(0o755)  # else root's servers keep their data elsewhere, and it stays
+        own = load_settings(data_dir=Path(name) / "data", log_level="error")
+        async with embedded_services(own, durable=False) as running:
+            await migrate(running.database_url)
+            yield running
 
 
 @pytest.fixture(scope="session")
