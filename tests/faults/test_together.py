@@ -32,7 +32,7 @@ async def test_workers_side_by_side_double_nothing_and_starve_no_run(
     async with recorder(tmp_path / "book") as book, AsyncExitStack() as stack:
         await set_scene(database, settings, tmp_path, people=1000, port=book.ports["email"])
         runs = [(await launch_and_plan(database, key)).id for key in (SERVICE, SERVICE, SERVICE, MARKETING)]
-        await book.tell(dot_delay_s=0.05)
+        await book.tell(dot_delay_s=0.025 * number)
         for _ in range(number):
             await stack.enter_async_context(mother.worker(settings))
         await until(database, f"SELECT count(DISTINCT worker) >= {number} FROM notifier.claims", True, within_s=60)
@@ -41,7 +41,7 @@ async def test_workers_side_by_side_double_nothing_and_starve_no_run(
         await book.tell(dot_delay_s=0)
         await settle_all(database)
         found = await assert_ledger_agrees(book, database, settings)
-    assert len(waiting) > 2, "the last run that came forward did not wait for the ends of the others"
+    assert len(waiting) > 1, "the last run that came forward did not wait for the ends of the others"
     assert (found["accepted"], found["doubled"], found["doubted"]) == (4000, 0, 0)
 
 
