@@ -1,5 +1,6 @@
 """Real PostgreSQL and Redis for every test: started once, migrated once, emptied after each test."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ _KEPT = "('teams', 'clock', 'migrations')"
 async def services() -> AsyncIterator[Services]:
     """The servers of `DATABASE_URL` and `REDIS_URL`, else embedded ones."""
     with tempfile.TemporaryDirectory(prefix="notifier-tests-") as name:
-        Path(name).chmod(0o755)  # else root's servers keep their data elsewhere, and it stays
+        os.chmod(name, 0o755)  # noqa: PTH101 - else root's servers keep their data elsewhere, and it stays
         own = load_settings(data_dir=Path(name) / "data", log_level="error")
         async with embedded_services(own, durable=False) as running:
             await migrate(running.database_url)
