@@ -1,25 +1,26 @@
 """Settle: what a dead worker or a lost reply left in doubt, as its purpose says."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
+from notifier.domain.doubt import AFTER, Verdict
 from notifier.domain.errors import Conflict, NotFound
-from notifier.domain.event import STATE_AFTER, EventKind
-from notifier.domain.message import SENT, State, move
+from notifier.domain.message import State, move
 from notifier.logs import get_logger
-from notifier.store import clock
 from notifier.store.access import add_audit
-from notifier.store.callbacks import NewEvent, StateChange, add_events, change_states, lock_messages
+from notifier.store.callbacks import lock_messages
 from notifier.store.database import Database, Tx
+from notifier.store.messages import doubts
 from notifier.store.messages.doubts import (
     cancel_left_over,
     expire_unposted,
     settle_uncertain,
     sweep_dead_claims,
 )
-from notifier.store.runs import get_run
+from notifier.store.runs import Run, get_run
 
 log = get_logger()
 RECONCILE_FOR = timedelta(minutes=5)
@@ -27,6 +28,11 @@ RECONCILE_FOR = timedelta(minutes=5)
 _CANCEL_S = 5.0
 
 NOT_SENT = "a person said it was not sent"
+_WHY: Mapping[Verdict, str] = {
+    Verdict.SENT: "",
+    Verdict.NOT_SENT: NOT_SENT,
+    Verdict.SEND_AGAIN: "a person said it was not sent: it goes again",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +69,48 @@ async def _cancel_left_over(database: Database) -> None:
                 return
 
 
-async def mark_sent(tx: Tx, run_id: int, message_id: int, by: str) -> None:
-    """A person looked: the provider took this message. `Conflict` where it is not in doubt (any more)."""
-    await _decide(tx, run_id, message_id, by, told=EventKind.ACCEPTED, reason="")
+async def decide(tx: Tx, run_id: int, verdict: Verdict, by: str, *, message_id: int | None = None) -> int:
+    """A person looked: what is true of one message in doubt, or of all of a run; returns of how many.
+
+    `Conflict` where none is in doubt (any more), or all that should go again have expired.
+    """
+    run, state = await get_run(tx, run_id), move(State.UNCERTAIN, AFTER[verdict])
+    if verdict is Verdict.SEND_AGAIN and run.state == "cancelled":
+        raise Conflict("its run is cancelled: nothing of it goes out any more")
+    count = await doubts.decide_doubts(tx, run_id, message_id, to=state, why=_WHY[verdict])
+    if not count:
+        await _say_why_not(tx, run_id, message_id, State.UNCERTAIN)
+    await _audit(tx, run, f"decided_{state}", by, message_id=message_id, detail={"messages": count})
+    return count
 
 
-async def mark_not_sent(tx: Tx, run_id: int, message_id: int, by: str) -> None:
-    """A person looked: the provider never got this message. `Conflict` where it is not in doubt (any more)."""
-    await _decide(tx, run_id, message_id, by, told=EventKind.FAILED, reason=NOT_SENT)
+async def replay(tx: Tx, run_id: int, by: str, *, message_id: int | None = None, reason: str = "") -> int:
+    """Give what was set aside another chance: one message, or all of a run, or those of one reason.
 
-
-async def _decide(tx: Tx, run_id: int, message_id: int, by: str, *, told: EventKind, reason: str) -> None:
+    `Conflict` where there is none that has not expired.
+    """
     run = await get_run(tx, run_id)
+    if run.state == "cancelled":
+        raise Conflict("its run is cancelled: nothing of it goes out any more")
+    move(State.FAILED, State.QUEUED)
+    count = await doubts.replay_set_aside(tx, run_id, message_id, reason=reason)
+    if not count:
+        await _say_why_not(tx, run_id, message_id, State.FAILED)
+    await _audit(tx, run, "replayed", by, message_id=message_id, detail={"messages": count, "reason": reason})
+    return count
+
+
+async def _say_why_not(tx: Tx, run_id: int, message_id: int | None, wanted: State) -> NoReturn:
+    if message_id is None:
+        raise Conflict(f"nothing of run {run_id} waits for this decision, or its time ran out")
     locked = await lock_messages(tx, [(run_id, message_id)])
     if not locked:
         raise NotFound(f"there is no message {message_id} in run {run_id}")
-    current = State(locked[0].state)
-    if current is not State.UNCERTAIN:
-        raise Conflict(f"message {message_id} is {current}: there is nothing to decide")
-    state, now = move(current, STATE_AFTER[told]), await clock.now(tx)
-    took_at = now if state in SENT else None
-    await change_states(tx, [StateChange(message=locked[0], to_state=state, reason=reason, took_at=took_at)])
-    event = NewEvent(
-        run_id=run_id,
-        message_id=message_id,
-        event_key=f"decided:{state}",
-        kind=told,
-        at=now,
-        code="",
-        reason=reason,
-        source="person",
-    )
-    await add_events(tx, [event])
-    await add_audit(
-        tx, run.team_id, actor=by, act=f"message.decided_{state}", subject=f"message:{run_id}/{message_id}", detail={}
-    )
+    if locked[0].state == wanted:
+        raise Conflict("its time ran out, or it failed for good: it is not sent late")
+    raise Conflict(f"message {message_id} is {locked[0].state}: there is nothing to decide")
+
+
+async def _audit(tx: Tx, run: Run, act: str, by: str, *, message_id: int | None, detail: Mapping[str, object]) -> None:
+    what, subject = ("run", f"run:{run.id}") if message_id is None else ("message", f"message:{run.id}/{message_id}")
+    await add_audit(tx, run.team_id, actor=by, act=f"{what}.{act}", subject=subject, detail=detail)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import RESEND_AT, RESENT
+from notifier.store.messages.fragments import RESEND_AT, RESENT, SET_ASIDE
 
 SET_ASIDE_AFTER = 3
 """So many workers died holding a message, and it is not given to another one."""
 
 _SET_ASIDE = "set aside: three workers died holding it"
-_HELD = "m.run_id, m.id, m.state AS before, m.reason AS before_reason, m.crashes"
+_PLACE = "m.run_id, m.id, m.state AS before, m.reason AS before_reason"
+_HELD = f"{_PLACE}, m.crashes"
 # Moves what the statement before it `held`: each to its `next` state, with `why`, by a `source` ('' = the house).
 _MOVE_MANY = """
 moved AS (
@@ -22,9 +23,10 @@ moved AS (
     FROM held h WHERE m.run_id = h.run_id AND m.id = h.id
     RETURNING m.run_id, m.id, m.step, m.channel, m.state, m.reason, m.attempts, h.before, h.before_reason, h.why, h.source),
 noted AS (
-    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason, source)
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, code, reason, source)
     SELECT (SELECT notifier.now()), run_id, id, state || ':settled:' || attempts,
-        CASE state WHEN 'queued' THEN 'deferred' ELSE state END, why, source
+        CASE state WHEN 'queued' THEN 'deferred' ELSE state END,
+        CASE state WHEN 'queued' THEN 'given-back' ELSE '' END, why, source  -- no account is to blame
     FROM moved ON CONFLICT DO NOTHING),
 counted AS (
     INSERT INTO notifier.tallies (run_id, step, channel, state, reason, delta)
@@ -43,7 +45,7 @@ WITH dead AS (
         SELECT id FROM notifier.claims WHERE alive_until < now() FOR UPDATE SKIP LOCKED)
     RETURNING id, run_id, ids, begun),
 held AS (
-    SELECT m.run_id, m.id, m.state AS before, m.reason AS before_reason, m.crashes + 1 AS crashes, '' AS source,
+    SELECT {_PLACE}, m.crashes + 1 AS crashes, '' AS source,
         CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN 'failed' WHEN d.begun THEN 'uncertain' ELSE 'queued' END AS next,
         CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN '{_SET_ASIDE}' WHEN d.begun THEN 'the worker died'
             ELSE 'the worker died before it was sent' END AS why
@@ -92,6 +94,62 @@ async def settle_uncertain(tx: Tx, patience: timedelta, *, looked_up: Sequence[s
     Of the channels `looked_up`, nothing that is to be reconciled goes again before its provider was asked.
     """
     count: int = await tx.fetchval(_SETTLE, patience, list(looked_up))
+    return count
+
+
+_DECIDE = (
+    f"""
+WITH held AS (
+    SELECT {_HELD}, 'person' AS source, $3::text AS next, $4::text AS why
+    FROM notifier.messages m WHERE m.run_id = $1 AND m.state = 'uncertain' AND ($2::bigint IS NULL OR m.id = $2)
+        AND ($3 <> 'queued' OR m.expires_at > (SELECT notifier.now()))
+    ORDER BY m.id FOR UPDATE OF m),
+"""
+    + _MOVE_MANY
+)
+
+
+async def decide_doubts(tx: Tx, run_id: int, message_id: int | None, *, to: str, why: str) -> int:
+    """What a person says of one message in doubt, or of all of a run; returns of how many.
+
+    What is to go again and has expired is left out.
+    """
+    count: int = await tx.fetchval(_DECIDE, run_id, message_id, to, why)
+    return count
+
+
+_REPLAY = (
+    f"""
+WITH held AS (
+    SELECT {_PLACE}, least(m.crashes, {SET_ASIDE_AFTER - 1}) AS crashes, 'person' AS source, 'queued' AS next,
+        'another chance, given by a person' AS why
+    FROM notifier.messages m WHERE m.run_id = $1 AND {SET_ASIDE} AND ($2::bigint IS NULL OR m.id = $2)
+        AND ($3 = '' OR m.reason = $3) AND m.expires_at > (SELECT notifier.now())
+    ORDER BY m.id FOR UPDATE OF m),
+refreshed AS (UPDATE notifier.runs SET state = 'running', ended_at = NULL WHERE id = $1 AND state = 'ended'
+    AND EXISTS (SELECT 1 FROM held)),
+"""
+    + _MOVE_MANY
+)
+
+
+async def replay_set_aside(tx: Tx, run_id: int, message_id: int | None, *, reason: str) -> int:
+    """Queue what was set aside and has not expired, one message or all of a reason; returns how many.
+
+    The claim looks at consent, address and stops anew. One more worker that dies sets it aside again. A run that had
+    ended goes on. What was never rendered takes the contact's values as they are now.
+    """
+    await tx.execute(
+        f"""
+        UPDATE notifier.messages m SET variables = NULL WHERE m.run_id = $1 AND {SET_ASIDE} AND m.content_hash IS NULL
+            AND m.contact_id IS NOT NULL AND ($2::bigint IS NULL OR m.id = $2) AND ($3 = '' OR m.reason = $3)
+            AND m.crashes = 0 AND m.expires_at > (SELECT notifier.now())
+        """,
+        run_id,
+        message_id,
+        reason,
+    )
+    count: int = await tx.fetchval(_REPLAY, run_id, message_id, reason)
     return count
 
 

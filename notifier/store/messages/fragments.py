@@ -34,6 +34,9 @@ Each time may have reached the contact, so every doubt doubles the pause. An eme
 most: there a second copy is the smaller harm.
 """
 
+SET_ASIDE = "(m.state = 'failed' AND m.reason ~ '^(set aside|not rendered): ')"
+"""Whether a message `m` failed by what the house itself could not do; a person may give it another chance."""
+
 RESENT = "m.contact_id IS NOT NULL AND s.in_doubt IN ('resend', 'reconcile-then-resend')"
 """Whether a message `m` of step `s` in doubt goes again by itself; the others wait for a person."""
 

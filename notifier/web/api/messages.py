@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from notifier.delivery.settle import decide, replay
 from notifier.domain.errors import NotFound, NotReleased
 from notifier.domain.keys import Keys
 from notifier.domain.links import LinkKind, message_token, read_link
@@ -16,7 +17,6 @@ from notifier.store.views.runs import get_run_line
 from notifier.web.api.keyed import Reader, Sender, actor, once, person
 from notifier.web.api.paging import Cursor, Limit, Listed, read_cursor, write_cursor
 from notifier.web.api.shapes import EventOut, MessageDetail, MessageIn, MessageOut, MessageRef, SettleIn
-from notifier.web.settling import SETTLE
 from notifier.web.values import Id, Text
 
 router = APIRouter(prefix="/messages", tags=["messages"])
@@ -61,7 +61,19 @@ async def settle(request: Request, key: Sender, message_id: Text, body: SettleIn
     run_id, number = _read_id(keys, message_id)
     async with database.transaction() as tx:
         await view.get_message(tx, key.team_id, run_id, number)
-        await SETTLE[body.outcome](tx, run_id, number, actor(key))
+        await decide(tx, run_id, body.outcome, actor(key), message_id=number)
+        return await _detail(tx, key.team_id, (run_id, number), keys)
+
+
+@router.post("/{message_id}/replay", summary="Send a message that was set aside again")
+async def replay_message(request: Request, key: Sender, message_id: Text) -> MessageDetail:
+    """It goes through every check again. 409 where it was not set aside, or its time ran out."""
+    database: Database = request.app.state.database
+    keys: Keys = request.app.state.keys
+    run_id, number = _read_id(keys, message_id)
+    async with database.transaction() as tx:
+        await view.get_message(tx, key.team_id, run_id, number)
+        await replay(tx, run_id, actor(key), message_id=number)
         return await _detail(tx, key.team_id, (run_id, number), keys)
 
 

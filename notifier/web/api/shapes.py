@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from notifier.domain.contact import ConsentAct, ContactKind
+from notifier.domain.doubt import Verdict
 from notifier.web.api.paging import Shape
-from notifier.web.settling import SettledAs
 from notifier.web.values import Json, Moment, Text, check_json
 
 Texts = dict[str, str]
@@ -162,7 +162,9 @@ class MessageIn(Shape):
 class SettleIn(Shape):
     """What became of a message in doubt, as a person or another system found out."""
 
-    outcome: SettledAs = Field(description="`sent`: the provider took it; `not-sent`: it never had it")
+    outcome: Verdict = Field(
+        description="`sent`: the provider took it; `not-sent`: it never had it; `send-again`: it never had it and it goes again"
+    )
 
 
 class MessageRef(Shape):

@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from notifier.delivery.settle import decide, replay
+from notifier.domain.doubt import Verdict
 from notifier.store.database import Database
 from notifier.store.views import messages as view
 from notifier.web.access.sessions import Actor, LoggedIn
@@ -12,7 +14,6 @@ from notifier.web.console.names import read_names
 from notifier.web.console.preview import Shown, show_content
 from notifier.web.console.show import open_page
 from notifier.web.security import MAIL_POLICY
-from notifier.web.settling import SETTLE, SettledAs
 from notifier.web.values import Id
 
 router = APIRouter()
@@ -59,11 +60,21 @@ def mail_answer(shown: Shown) -> Response:
 
 @router.post("/messages/{run_id}/{message_id}/settle")
 async def settle(
-    request: Request, visitor: Actor, run_id: Id, message_id: Id, outcome: Annotated[SettledAs, Form()]
+    request: Request, visitor: Actor, run_id: Id, message_id: Id, outcome: Annotated[Verdict, Form()]
 ) -> Response:
     """A person knows what became of a message in doubt."""
     database: Database = request.app.state.database
     async with database.transaction() as tx:
         await view.get_message(tx, visitor.user.team_id, run_id, message_id)
-        await SETTLE[outcome](tx, run_id, message_id, visitor.user.login)
+        await decide(tx, run_id, outcome, visitor.user.login, message_id=message_id)
+    return RedirectResponse(f"/messages/{run_id}/{message_id}", 303)
+
+
+@router.post("/messages/{run_id}/{message_id}/replay")
+async def replay_one(request: Request, visitor: Actor, run_id: Id, message_id: Id) -> Response:
+    """A message that was set aside gets another chance."""
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await view.get_message(tx, visitor.user.team_id, run_id, message_id)
+        await replay(tx, run_id, visitor.user.login, message_id=message_id)
     return RedirectResponse(f"/messages/{run_id}/{message_id}", 303)

@@ -1,7 +1,8 @@
 -- ── messages that end their workers ──────────────────────────────────────────────────────────────
 ALTER TABLE notifier.messages ADD COLUMN crashes smallint NOT NULL DEFAULT 0;   -- workers that died holding it
 CREATE INDEX messages_suspect ON notifier.messages (run_id, lane, due_at, id) WHERE state = 'queued' AND crashes > 0;
-CREATE INDEX messages_set_aside ON notifier.messages (run_id, id) WHERE state = 'failed' AND crashes > 0;
+CREATE INDEX messages_set_aside ON notifier.messages (run_id, id)
+    WHERE state = 'failed' AND reason ~ '^(set aside|not rendered): ';
 ALTER TABLE notifier.claims
     ADD COLUMN begun boolean NOT NULL DEFAULT true,         -- something of it may have left the house
     ADD COLUMN taken_at timestamptz NOT NULL DEFAULT now();
