@@ -13,5 +13,3 @@ async def refuse_when_late(tx: Tx, purpose: Purpose, *, late_pct: int) -> None:
     rules = RULES[purpose]
     if await find_longest_wait(tx, rules.lane) > rules.expires * late_pct / 100:
         raise Busy(f"{purpose} messages are waiting so long that another one would be late", after_s=_COME_BACK_S)
-
-

@@ -56,7 +56,9 @@ async def pause_account(tx: Tx, team_id: int, account: str, *, cause: str, reaso
     )
     if is_news:
         detail = {"cause": cause, "reason": reason, "code": code}
-        await add_audit(tx, team_id, actor=SCHEDULE.name, act="account.paused", subject=f"account:{account}", detail=detail)
+        await add_audit(
+            tx, team_id, actor=SCHEDULE.name, act="account.paused", subject=f"account:{account}", detail=detail
+        )
     return bool(is_news)
 
 

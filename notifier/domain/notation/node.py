@@ -190,7 +190,9 @@ class Value:
         """`30s`, `15m`, `4h`, `2d`, `-14d`, `1w`."""
         found = parse_duration(self.data) if self.given else default
         if found is None:
-            self.fail(f"{self.called} must be a duration", "Write a whole number and s, m, h, d or w: `30s`, `4h`, `2d`")
+            self.fail(
+                f"{self.called} must be a duration", "Write a whole number and s, m, h, d or w: `30s`, `4h`, `2d`"
+            )
         return default if found is None else found
 
     def span(self) -> timedelta | None:
