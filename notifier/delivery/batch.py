@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from notifier.delivery.outcome import ACCOUNT, Handed, hand_to, not_begun, not_r
 from notifier.delivery.room import Assigned, Room, Rooms
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
-from notifier.domain.errors import InputError, RenderError
+from notifier.domain.errors import InputError, NotifierError, RenderError
 from notifier.domain.keys import derive_keys
 from notifier.domain.message import MessageId, State
 from notifier.domain.purpose import PURPOSE_OF_LANE, Purpose
@@ -100,8 +100,10 @@ class BatchSender:
             if not await self._begin(batch):
                 return
             async with asyncio.TaskGroup() as group:
-                for message in batch.messages:
-                    group.create_task(self._hand_over(message, composed[message.id], wire))
+                for key, messages in _by_account(wire).items():
+                    waiting = iter(messages)
+                    for _ in range(await self._at_once(key, len(messages), wire)):
+                        group.create_task(self._hand_over_each(waiting, composed, wire))
         finally:
             lease.cancel()
             await asyncio.shield(self._record(batch, list(wire.receipts.values()), wire.spared))
@@ -169,6 +171,22 @@ class BatchSender:
                 found = await keep_targets(tx, materials.team_id, unknown)
             # A new mapping, not a cleared one: batches on the wire still look theirs up.
             self._targets = {**(self._targets if len(self._targets) < _REMEMBERED_TARGETS else {}), **found}
+
+    async def _at_once(self, key: str, messages: int, wire: "_Wire") -> int:
+        """How many tasks share an account's messages: one for each message would cost more than it brings."""
+        try:
+            _, provider = await self._accounts.get(wire.materials.accounts.get(key, 0))
+        except NotifierError:
+            return 1  # each of them is told why it waits
+        if provider.capabilities.idempotent:
+            return messages
+        return min(messages, self._gate(wire.materials.accounts[key], provider).share(wire.lane))
+
+    async def _hand_over_each(
+        self, messages: Iterator[Claimed], composed: Mapping[MessageId, Composed | Receipt], wire: "_Wire"
+    ) -> None:
+        for message in messages:
+            await self._hand_over(message, composed[message.id], wire)
 
     async def _hand_over(self, message: Claimed, composed: Composed | Receipt, wire: "_Wire") -> None:
         """To its account; after a definite refusal of that account's making to the next one of the channel."""
@@ -275,8 +293,10 @@ class BatchSender:
 
     async def _may_go(self, message: Claimed, wire: "_Wire") -> bool:
         """As the claim judged it; where that is long ago, all of the batch are judged again at once."""
+        if time.monotonic() - wire.judged_s <= _TRUST_CLAIM_S:
+            return message.id in wire.going
         async with wire.judging:
-            if time.monotonic() - wire.judged_s > _TRUST_CLAIM_S:
+            if time.monotonic() - wire.judged_s > _TRUST_CLAIM_S:  # nobody did it while this one waited
                 judged_s = time.monotonic()  # before the look: what binds later counts the next time
                 zone, override = wire.materials.claim_rules(wire.lane)
                 async with self._database.transaction() as tx:
@@ -329,3 +349,10 @@ class BatchSender:
         topic = materials.steps[message.step].topic or materials.campaign.key
         list_id = f"{topic}.{outgoing.sender.rpartition('@')[2]}"
         return outgoing.with_mime(self._composer.mime(composed, outgoing, date=message.claimed_at, list_id=list_id))
+
+
+def _by_account(wire: _Wire) -> Mapping[str, Sequence[Claimed]]:
+    found: dict[str, list[Claimed]] = {}
+    for message in wire.batch.messages:
+        found.setdefault(wire.assigned.accounts[message.id], []).append(message)
+    return found
