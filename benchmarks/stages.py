@@ -101,7 +101,7 @@ async def _with_processes(house: House, port: int, number: int) -> float:
     say(f"e-mail: {number} processes")
     async with house.children(number) as workers:
         await _drained(house, port, workers, _FEW)
-        return await _drained(house, port, workers, _SOME)
+        return await _drained(house, port, workers, _ALL)
 
 
 async def _drained(house: House, port: int, workers: Sequence[Child], audience: str) -> float:
