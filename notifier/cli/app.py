@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from notifier.cli import access, campaigns, contacts, definitions, inspect, preview, serve, stops
+from notifier.cli import access, campaigns, contacts, definitions, doubts, inspect, preview, serve, stops
 from notifier.cli.door import CommandGroup
 from notifier.cli.show import say
 
@@ -39,5 +39,5 @@ def main(
     """
 
 
-for _room in (serve, definitions, contacts, campaigns, stops, preview, inspect, access):
+for _room in (serve, definitions, contacts, campaigns, stops, doubts, preview, inspect, access):
     _room.add_commands(app)

@@ -233,9 +233,21 @@ def stop(run: RunNumber) -> None:
 
 
 @campaign.command()
-def resume(run: RunNumber) -> None:
-    """Let a stopped run go on; what expired meanwhile stays unsent."""
-    in_transaction(lambda tx: resume_run(tx, run, who()))
+def resume(run: RunNumber, login: As = "") -> None:
+    """Let a stopped run go on; what expired meanwhile stays unsent.
+
+    - `notifier campaign resume 202603000001`
+
+    - with `--as chen`, an approver, operator or administrator, where the service stopped it by itself
+    """
+    credentials = ask_who(login) if login else None
+
+    async def work(_: Settings, database: Database) -> None:
+        by = await find_actor(database, credentials) if credentials else Person(name=who())
+        async with database.transaction() as tx:
+            await resume_run(tx, run, by)
+
+    with_rows(work)
     say(f"Run {run} goes on.")
 
 

@@ -26,6 +26,7 @@ class Cause(StrEnum):
     SENDER = "sender"  # this sender may not send there
     TOO_FAST = "too-fast"  # over a limit of the provider
     PROVIDER = "provider"  # refused for another reason, in the provider's words
+    SET_ASIDE = "set-aside"  # it ended three workers
     SETTLED = "settled-not-sent"  # a person found that it never left
     DRILL = "drill"  # a post of an exercise
     EXPIRED = "expired"
@@ -55,6 +56,7 @@ _BY_STATE = {
 }
 _THEIRS = (
     (Cause.NOT_RENDERED, r"^not rendered"),
+    (Cause.SET_ASIDE, r"^set aside"),
     (Cause.OPTED_OUT, r"opted out|unsubscribed"),
     (
         Cause.LOGIN,

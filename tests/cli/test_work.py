@@ -174,3 +174,12 @@ def test_a_key_is_shown_once_and_ends_when_revoked(run_on_servers: Run) -> None:
     assert "revoked" in run_on_servers("key", "list").out
     assert run_on_servers("key", "revoke", "9").code == 1
     assert run_on_servers("key", "add", "core", "--scope", "everything").code == 2
+
+
+def test_doubts_are_listed_and_only_what_is_there_is_settled(ready: Run) -> None:
+    assert ready("doubt", "list", "--json").json == {"doubts": [], "set_aside": []}
+    run_id = str(launch(ready, *_ALERT, "--yes", "--json").json["run"])
+    said = ready("doubt", "settle", run_id, "--outcome", "sent", "--yes")
+    assert (said.code, "waits for this decision" in said.err) == (1, True)
+    said = ready("doubt", "replay", run_id, "--yes")
+    assert (said.code, "waits for this decision" in said.err) == (1, True)

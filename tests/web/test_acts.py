@@ -130,11 +130,14 @@ async def test_doubt_is_settled_by_a_person(visitor: httpx.AsyncClient, database
             first,
             second,
         )
+    assert "In doubt" not in (await visitor.get("/")).text  # an emergency goes again by itself
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE notifier.run_steps SET in_doubt = 'ask'")
     overview = (await visitor.get("/")).text
     assert "In doubt: 2." in overview
-    assert f"/runs/{run_id}?state=uncertain" in overview
+    assert 'href="/doubts"' in overview
     page = (await visitor.get(f"/messages/{run_id}/{first}")).text
-    assert page.count(f'action="/messages/{run_id}/{first}/settle"') == 2
+    assert page.count(f'action="/messages/{run_id}/{first}/settle"') == 3
     token = {"form_token": await form_token(visitor)}
     for message_id, outcome, state in ((first, "sent", "accepted"), (second, "not-sent", "queued")):
         path = f"/messages/{run_id}/{message_id}/settle"

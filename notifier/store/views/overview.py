@@ -162,11 +162,13 @@ async def list_halted(tx: Tx, team_id: int, *, limit: int = 10) -> list[Halted]:
 
 
 async def list_doubts(tx: Tx, team_id: int, *, limit: int = 10) -> list[Doubts]:
-    """Runs of the last sixty days with messages in doubt, the newest first; from tallies."""
+    """Runs of the last sixty days with messages in doubt that wait for a person, the newest first; from tallies."""
     rows = await tx.fetch(
         """
         SELECT r.id AS run_id, r.campaign_key, sum(t.delta)::bigint AS count
         FROM notifier.runs r JOIN notifier.tallies t ON t.run_id = r.id AND t.state = 'uncertain'
+        JOIN notifier.run_steps s ON s.run_id = r.id AND s.step = t.step
+            AND (s.in_doubt NOT IN ('resend', 'reconcile-then-resend') OR t.channel = 'social')
         WHERE r.team_id = $1 AND (r.nominal_at > notifier.now() - interval '60 days' OR r.state = 'running')
         GROUP BY r.id HAVING sum(t.delta) > 0 ORDER BY r.id DESC LIMIT $2
         """,

@@ -64,6 +64,10 @@ SAID: Mapping[Cause, tuple[str, str]] = {
         "Refused by the provider",
         "The provider's words stand below. Show them to the operator if many are concerned.",
     ),
+    Cause.SET_ASIDE: (
+        "Set aside: it ended three workers",
+        "Show it to the operator: something in it cannot be handled. It can be sent again on the page of doubts.",
+    ),
     Cause.SETTLED: ("A person found that it never left", "Launch again for these contacts if it still matters."),
     Cause.DRILL: ("Exercise: not published", "Nothing to do: an exercise posts nothing in public."),
     Cause.EXPIRED: (

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from notifier.delivery.settle import decide, replay
+from notifier.domain.causes import Cause, cause_of
 from notifier.domain.doubt import Verdict
+from notifier.store import clock
 from notifier.store.database import Database
 from notifier.store.views import messages as view
 from notifier.web.access.sessions import Actor, LoggedIn
@@ -25,7 +27,7 @@ async def show_message(request: Request, visitor: LoggedIn, run_id: Id, message_
     async with open_page(request, visitor) as page:
         facts = await view.get_message(page.tx, page.team_id, run_id, message_id)
         events = await view.list_events(page.tx, run_id, message_id)
-        names = await read_names(page)
+        names, now = await read_names(page), await clock.now(page.tx)
     return page.show(
         "message.html",
         message=facts,
@@ -33,6 +35,8 @@ async def show_message(request: Request, visitor: LoggedIn, run_id: Id, message_
         events=events,
         shown=await show_content(request, run_id, message_id),
         names=names,
+        now=now,
+        is_aside=cause_of(facts.state, facts.reason) in {Cause.SET_ASIDE, Cause.NOT_RENDERED},
     )
 
 

@@ -17,6 +17,7 @@ _WORK = (
     Entry("/campaigns", "flag", "Campaigns"),
     Entry("/runs", "send", "Runs"),
     Entry("/posts", "hand", "Posts by hand"),
+    Entry("/doubts", "alert", "Doubts"),
 )
 _PEOPLE = (Entry("/contacts", "people", "Contacts"), Entry("/segments", "segment", "Segments"))
 _WORDS = (Entry("/templates", "template", "Templates"), Entry("/surveys", "chart", "Surveys"))

@@ -17,7 +17,7 @@ from notifier.planning.release import reschedule_run, undo_release
 from notifier.store.database import Database
 from notifier.store.tallies import read_tallies
 from notifier.store.views.runs import RunLine, RunSearch, count_states, get_run_line, list_campaign_keys, list_runs
-from notifier.web.access.sessions import Actor, LoggedIn
+from notifier.web.access.sessions import Actor, LoggedIn, Visitor
 from notifier.web.console.campaigns import read_inputs_form
 from notifier.web.console.draft_form import AT_ONCE, AT_TIME
 from notifier.web.console.moments import tell_start
@@ -130,14 +130,17 @@ async def fill(request: Request, visitor: Actor, run_id: Id) -> Response:
 @router.post("/runs/{run_id}/stop")
 async def stop(request: Request, visitor: Actor, run_id: Id) -> Response:
     """At once: nothing of it leaves from now on."""
-    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "stop")
+    await _act(request, visitor, run_id, "stop")
     return await _back(request, run_id, "stopped")
 
 
 @router.post("/runs/{run_id}/resume")
 async def resume(request: Request, visitor: Actor, run_id: Id) -> Response:
     """Go on with what was stopped."""
-    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "resume")
+    database: Database = request.app.state.database
+    async with database.transaction() as tx:
+        await get_run_line(tx, visitor.user.team_id, run_id)
+        await resume_run(tx, run_id, visitor.person)
     return await _back(request, run_id, "resumed")
 
 
@@ -170,7 +173,7 @@ def _check_may_end(state: str, run_id: int) -> None:
 @router.post("/runs/{run_id}/cancel")
 async def cancel(request: Request, visitor: Actor, run_id: Id) -> Response:
     """End it for good; what has not left stays here."""
-    await _act(request, visitor.user.team_id, run_id, visitor.user.login, "cancel")
+    await _act(request, visitor, run_id, "cancel")
     return await _back(request, run_id, "cancelled")
 
 
@@ -234,14 +237,14 @@ def read_local(at: str, zone: ZoneInfo) -> datetime:
         raise InputError("at", "is no date and time", "Choose a day and a time") from None
 
 
-_ACTS = {"stop": stop_run, "resume": resume_run, "cancel": cancel_run}
+_ACTS = {"stop": stop_run, "cancel": cancel_run}
 
 
-async def _act(request: Request, team_id: int, run_id: int, by: str, act: str) -> None:
+async def _act(request: Request, visitor: Visitor, run_id: int, act: str) -> None:
     database: Database = request.app.state.database
     async with database.transaction() as tx:
-        await get_run_line(tx, team_id, run_id)
-        await _ACTS[act](tx, run_id, by)
+        await get_run_line(tx, visitor.user.team_id, run_id)
+        await _ACTS[act](tx, run_id, visitor.user.login)
 
 
 async def _back(request: Request, run_id: int, done: str) -> Response:
