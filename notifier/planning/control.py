@@ -1,6 +1,8 @@
 """Stop and resume: what a person decides about a run."""
 
-from notifier.domain.errors import Conflict
+from notifier.domain.errors import Conflict, Forbidden
+from notifier.domain.person import RESUMING, Person
+from notifier.domain.run import RunState
 from notifier.store import runs
 from notifier.store.access import add_audit
 from notifier.store.database import Tx
@@ -18,9 +20,15 @@ async def stop_run(tx: Tx, run_id: int, by: str) -> None:
     await _move(tx, run_id, "stop", by)
 
 
-async def resume_run(tx: Tx, run_id: int, by: str) -> None:
-    """Go on with a stopped run; what expired meanwhile stays unsent."""
-    await _move(tx, run_id, "resume", by)
+async def resume_run(tx: Tx, run_id: int, by: Person) -> None:
+    """Go on with a stopped run; what expired meanwhile stays unsent.
+
+    What the service stopped by itself waits until a person looked at it: `Forbidden` for who is none or may not.
+    """
+    run = await runs.get_run(tx, run_id, lock=True)
+    if run.state == RunState.STOPPED and run.problem and (by.user_id is None or not by.may(RESUMING)):
+        raise Forbidden("resuming needs a person: an approver, an operator or an administrator")
+    await _move(tx, run_id, "resume", by.name)
 
 
 async def cancel_run(tx: Tx, run_id: int, by: str) -> int:

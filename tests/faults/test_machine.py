@@ -264,7 +264,7 @@ class Ledger(RuleBasedStateMachine):
         acts: dict[str, Any] = {"stop": stop_run, "resume": resume_run, "cancel": cancel_run}
         try:
             async with self.house.database.transaction() as tx:
-                await acts[act](tx, run, "test")
+                await acts[act](tx, run, Person(name="test") if act == "resume" else "test")
         except Conflict:
             event(f"refused to {act}")
 

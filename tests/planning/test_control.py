@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from notifier.delivery.settle import settle_doubts
-from notifier.domain.errors import Conflict
+from notifier.domain.errors import Conflict, Forbidden
+from notifier.domain.person import RESUMING, Person, Role
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.finish import end_finished_runs
 from notifier.planning.plan import plan_due
 from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.messages.doubts import CANCELLED_AT_ONCE
+from notifier.store.runs import set_run_state
 from tests.builders import (
     NOON,
     add_contact,
@@ -26,6 +28,7 @@ from tests.builders import (
     launch,
     launch_and_plan,
     pass_time,
+    person,
     set_now,
     state_counts,
 )
@@ -51,7 +54,7 @@ async def test_a_stopped_run_goes_on_when_resumed(database: Database, settings: 
     await drain(settings, database)
     assert await state_counts(database) == {"queued": 3}
     async with database.transaction() as tx:
-        await resume_run(tx, run.id, "test")
+        await resume_run(tx, run.id, Person(name="test"))
     await drain(settings, database)
     assert await state_counts(database) == {"accepted": 3}
     acts = await fetch(database, "SELECT act FROM notifier.audit WHERE act NOT LIKE 'definition.%' ORDER BY id")
@@ -68,7 +71,7 @@ async def test_a_run_stopped_before_it_began_is_not_planned_until_resumed(
     await pass_time(database, timedelta(hours=2))
     assert (await plan_due(database)).messages == 0
     async with database.transaction() as tx:
-        await resume_run(tx, run.id, "test")
+        await resume_run(tx, run.id, Person(name="test"))
     assert await _state(database) == "scheduled"
     assert (await plan_due(database)).messages == 3
 
@@ -86,7 +89,7 @@ async def test_a_cancelled_run_sends_nothing_more_and_never_returns(
     await assert_tallies_agree(database)
     async with database.transaction() as tx:
         with pytest.raises(Conflict, match="is cancelled: it cannot resume"):
-            await resume_run(tx, run.id, "test")
+            await resume_run(tx, run.id, Person(name="test"))
 
 
 async def test_a_large_run_is_cancelled_at_once_and_its_messages_follow(
@@ -125,7 +128,24 @@ async def test_what_cannot_be_done_to_a_run_is_said(database: Database, settings
     run = await launch_and_plan(database)
     async with database.transaction() as tx:
         with pytest.raises(Conflict, match="it cannot resume"):
-            await resume_run(tx, run.id, "test")
+            await resume_run(tx, run.id, Person(name="test"))
+
+
+@pytest.mark.parametrize("role", [None, Role.AUTHOR, Role.APPROVER, Role.OPERATOR, Role.ADMIN])
+async def test_what_the_service_stopped_waits_for_a_person_who_may_resume(
+    database: Database, settings: Settings, tmp_path: Path, role: Role | None
+) -> None:
+    await _scene(database, settings, tmp_path)
+    run = await launch_and_plan(database)
+    async with database.transaction() as tx:
+        by = await person(tx, "lin", role) if role else Person(name="api-key:1")
+        await set_run_state(tx, run.id, "stopped", "5.00 % of its 100 messages by email came back")
+    async with database.transaction() as tx:
+        if role in RESUMING:
+            await resume_run(tx, run.id, by)
+            return
+        with pytest.raises(Forbidden):
+            await resume_run(tx, run.id, by)
 
 
 async def test_a_run_ends_only_when_nothing_of_it_is_open(

@@ -129,7 +129,7 @@ async def test_after_a_resume_only_what_is_worse_by_half_pauses_again(
     assert await pause_troubled_runs(database) == 1
     assert await pause_troubled_runs(database) == 0
     async with database.transaction() as tx:
-        await resume_run(tx, run.id, "test")
+        await resume_run(tx, run.id, await person(tx, "op", Role.OPERATOR))
     await tell(database, run, ("bounced", "", 5))  # 14.3 %
     assert await pause_troubled_runs(database) == 0
     await tell(database, run, ("bounced", "", 2))  # 15.9 %
@@ -149,7 +149,7 @@ async def test_each_channel_pauses_for_its_own_figure(database: Database, settin
     assert await pause_troubled_runs(database) == 1
     assert await fetch(database, "SELECT paused_for FROM notifier.runs") == [({"email bounces": 10.0},)]
     async with database.transaction() as tx:
-        await resume_run(tx, run.id, "test")
+        await resume_run(tx, run.id, await person(tx, "op", Role.OPERATOR))
     await execute(database, "UPDATE notifier.tallies SET delta = 60 WHERE channel = 'sms' AND state = 'accepted'")
     await execute(database, "UPDATE notifier.tallies SET delta = 5 WHERE channel = 'sms' AND state = 'bounced'")
     assert await pause_troubled_runs(database) == 1

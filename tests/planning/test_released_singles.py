@@ -72,7 +72,8 @@ async def test_what_was_stopped_stays_stopped_in_the_next_month(
     await set_now(database, NEXT_MONTH)
     with pytest.raises(Conflict, match=f"run {june.run_id}, to which these messages belong, is stopped"):
         await _send(database)
-    await _act(database, resume_run, june.run_id)
+    async with database.transaction() as tx:
+        await resume_run(tx, june.run_id, Person(name="test"))
     assert (await _send(database)).run_id > june.run_id
 
 

@@ -124,7 +124,7 @@ async def test_a_stop_within_the_time_to_undo_does_not_shorten_it(
     async with database.transaction() as tx:
         await stop_run(tx, run.id, "test")
     async with database.transaction() as tx:
-        await resume_run(tx, run.id, "test")
+        await resume_run(tx, run.id, Person(name="test"))
     assert (await plan_due(database)).messages == 0
     assert (await undo(database, run)).state == "submitted"
 

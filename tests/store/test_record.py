@@ -9,6 +9,7 @@ import pytest
 
 from notifier.delivery.settle import RECONCILE_FOR, settle_doubts
 from notifier.domain.message import MessageId, State
+from notifier.domain.person import Person
 from notifier.planning.control import cancel_run, resume_run, stop_run
 from notifier.planning.finish import end_finished_runs
 from notifier.settings import Settings
@@ -304,6 +305,6 @@ async def _control(database: Database, act: str, run_id: int) -> None:
         if act == "stop" and state == "running":
             await stop_run(tx, run_id, "test")
         elif act == "resume" and state == "stopped":
-            await resume_run(tx, run_id, "test")
+            await resume_run(tx, run_id, Person(name="test"))
         elif act == "cancel" and state in {"running", "stopped"}:
             await cancel_run(tx, run_id, "test")

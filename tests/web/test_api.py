@@ -12,8 +12,8 @@ from notifier.settings import Settings
 from notifier.store import access
 from notifier.store.database import Database
 from notifier.store.queue import JOBS, open_redis, queue_name
-from tests.builders import fetch, release_by_another, release_singles
-from tests.web.rooms import ALERT_INPUTS, add_contacts, apply_pack, browser, key_headers, running_app
+from tests.builders import execute, fetch, release_by_another, release_singles
+from tests.web.rooms import ALERT_INPUTS, add_contacts, add_user, apply_pack, browser, key_headers, running_app
 
 LAUNCH = {"campaign": "branch-closure-alert", "inputs": ALERT_INPUTS}
 
@@ -189,6 +189,16 @@ async def test_run_is_listed_stopped_and_resumed(caller: httpx.AsyncClient, data
     assert [one["id"] for one in listed] == [run_id]
     assert (await caller.get("/api/v1/runs?state=flying")).status_code == 422
     assert (await caller.get("/api/v1/runs/1")).status_code == 404
+
+
+async def test_what_the_service_stopped_no_system_resumes(caller: httpx.AsyncClient, database: Database) -> None:
+    run_id = (await _launch(caller)).json()["id"]
+    await release_by_another(database, run_id)
+    await execute(database, "UPDATE notifier.runs SET state = 'stopped', problem = 'too much came back'")
+    await add_user(database, "op", "operator")
+    operator = await key_headers(database, "read", "send", login="op")
+    assert (await caller.post(f"/api/v1/runs/{run_id}/resume")).status_code == 403
+    assert (await caller.post(f"/api/v1/runs/{run_id}/resume", headers=operator)).json()["state"] == "scheduled"
 
 
 async def test_messages_of_a_run_are_paged_and_filtered(caller: httpx.AsyncClient, database: Database) -> None:

@@ -14,6 +14,7 @@ from notifier.store.tallies import Tally
 from notifier.store.views.runs import StepLine
 from notifier.web.console.messages import mask_address
 from notifier.web.console.runs import make_progress
+from tests.builders import execute
 from tests.web.rooms import ALERT, add_user, alert_fields, browser, form_token, launch_alert, log_in, running_app
 
 EVERY_PAGE = (
@@ -100,6 +101,15 @@ async def test_stop_and_resume_from_the_page(visitor: httpx.AsyncClient, databas
     assert (await visitor.post(f"/runs/{run_id}/resume", data=token)).status_code == 303
     assert (await visitor.post(f"/runs/{run_id}/explode", data=token)).status_code == 404
     assert (await visitor.post(f"/runs/{run_id}/stop")).status_code == 403
+
+
+async def test_an_author_is_not_offered_to_resume_what_paused_by_itself(
+    visitor: httpx.AsyncClient, database: Database
+) -> None:
+    run_id, token = await launch_alert(database), {"form_token": await form_token(visitor)}
+    await execute(database, "UPDATE notifier.runs SET state = 'stopped', problem = 'too much came back'")
+    assert f"/runs/{run_id}/resume" not in (await visitor.get(f"/runs/{run_id}")).text
+    assert (await visitor.post(f"/runs/{run_id}/resume", data=token)).status_code == 403
 
 
 async def test_waiting_run_is_told_and_filled_in(visitor: httpx.AsyncClient, database: Database) -> None:

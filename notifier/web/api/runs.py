@@ -80,11 +80,14 @@ async def stop(request: Request, key: Sender, run_id: Id) -> RunDetail:
 
 @router.post("/{run_id}/resume", summary="Resume a stopped run")
 async def resume(request: Request, key: Sender, run_id: Id) -> RunDetail:
-    """What expired meanwhile stays unsent. 409 where it is not stopped."""
+    """What expired meanwhile stays unsent. 409 where it is not stopped.
+
+    What the service stopped by itself wants a key of an approver, an operator or an administrator: 403 for others.
+    """
     database: Database = request.app.state.database
     async with database.transaction() as tx:
         await get_run_line(tx, key.team_id, run_id)
-        await resume_run(tx, run_id, actor(key))
+        await resume_run(tx, run_id, person(key))
         detail = await read_detail(tx, key.team_id, run_id)
     await request.app.state.bell.ring("tick")
     return detail
