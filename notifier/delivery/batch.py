@@ -28,7 +28,7 @@ from notifier.logs import get_logger
 from notifier.providers.base import Provider
 from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
-from notifier.store.database import TRANSIENT, Database
+from notifier.store.database import CANNOT_STORE, TRANSIENT, Database
 from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, list_still_going
 from notifier.store.messages.give_back import spare_tries
 from notifier.store.messages.record import Receipt, record_receipts
@@ -55,6 +55,7 @@ class _Wire:
     judged_s: float = 0.0  # when it was last looked up what may go
     going: Collection[MessageId] = ()
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    error: Exception | None = None  # what befell one message; it is told when those on the wire have ended
 
     def __post_init__(self) -> None:
         self.judged_s, self.going = self.batch.claimed_s, self.receipts.keys()
@@ -104,6 +105,8 @@ class BatchSender:
                     waiting = iter(messages)
                     for _ in range(await self._at_once(key, len(messages), wire)):
                         group.create_task(self._hand_over_each(waiting, composed, wire))
+            if wire.error is not None:
+                raise wire.error
         finally:
             lease.cancel()
             await asyncio.shield(self._record(batch, list(wire.receipts.values()), wire.spared))
@@ -178,6 +181,8 @@ class BatchSender:
             _, provider = await self._accounts.get(wire.materials.accounts.get(key, 0))
         except NotifierError:
             return 1  # each of them is told why it waits
+        except TRANSIENT:
+            return 1  # the first of them finds it out
         if provider.capabilities.idempotent:
             return messages
         return min(messages, self._gate(wire.materials.accounts[key], provider).share(wire.lane))
@@ -186,7 +191,12 @@ class BatchSender:
         self, messages: Iterator[Claimed], composed: Mapping[MessageId, Composed | Receipt], wire: "_Wire"
     ) -> None:
         for message in messages:
-            await self._hand_over(message, composed[message.id], wire)
+            if wire.error is not None:
+                return  # the rest goes back
+            try:
+                await self._hand_over(message, composed[message.id], wire)
+            except Exception as error:  # noqa: BLE001 - raised here it would cut off the others on the wire
+                wire.error = wire.error or error
 
     async def _hand_over(self, message: Claimed, composed: Composed | Receipt, wire: "_Wire") -> None:
         """To its account; after a definite refusal of that account's making to the next one of the channel."""
@@ -222,7 +232,7 @@ class BatchSender:
             return False
         try:
             await self._learn(message, handed, account, wire)
-        except TRANSIENT as error:
+        except (*TRANSIENT, *CANNOT_STORE) as error:
             log.warning("delivery.outcome_not_told", account=key, error=type(error).__name__)
         return handed.trouble in FAILS_OVER
 
