@@ -17,7 +17,7 @@ from notifier.settings import Settings
 from notifier.store import definitions as stored
 from notifier.store import runs
 from notifier.store.database import Database
-from tests.builders import NOON, add_contact, campaign, define, fetch, person, release_singles, set_now
+from tests.builders import NOON, add_contact, campaign, define, drain, fetch, person, release_singles, set_now
 
 CODE = campaign("code", purpose="transactional")
 ALARM = campaign("alarm", purpose="emergency")
@@ -74,6 +74,7 @@ async def test_what_was_stopped_stays_stopped_in_the_next_month(
         await _send(database)
     async with database.transaction() as tx:
         await resume_run(tx, june.run_id, Person(name="test"))
+    await drain(settings, database, lane=2)
     assert (await _send(database)).run_id > june.run_id
 
 
@@ -83,6 +84,7 @@ async def test_what_was_cancelled_is_not_released_by_an_earlier_month(
     await _scene(database, settings, tmp_path, CODE)
     await release_singles(database, "code")
     await _send(database)
+    await drain(settings, database, lane=2)
     await set_now(database, NEXT_MONTH)
     await _act(database, cancel_run, (await _send(database)).run_id)
     with pytest.raises(NotReleased):

@@ -42,6 +42,29 @@ async def test_a_lane_that_is_late_takes_no_more(database: Database, settings: S
         assert (await _send(caller, "b")).status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("due_at = notifier.now() - (expires_at - due_at) * 0.6", 202),
+        ("due_at = notifier.now() + interval '5 s', expires_at = expires_at - (expires_at - due_at) * 0.6", 429),
+        ("due_at = notifier.now(), attempts = 1, expires_at = expires_at - (expires_at - due_at) * 0.6", 202),
+    ],
+    ids=["held-by-a-stop", "sent-back-by-a-limit", "tried-again"],
+)
+async def test_only_what_could_have_left_waits(
+    database: Database, settings: Settings, change: str, status: int, request: pytest.FixtureRequest
+) -> None:
+    headers = await _prepare(database, settings)
+    async with running_app(settings, database) as app, browser(app) as caller:
+        caller.headers.update(headers)
+        assert (await _send(caller, "a")).status_code == 202
+        await execute(database, f"UPDATE notifier.messages SET {change}")
+        if "stop" in request.node.callspec.id:
+            held = "SELECT DISTINCT 1, 'channel', channel, 'test', 'test' FROM notifier.messages"
+            await execute(database, f"INSERT INTO notifier.stops (team_id, scope, which, reason, stopped_by) {held}")
+        assert (await _send(caller, "b")).status_code == status
+
+
 async def test_what_cannot_be_stored_is_not_accepted(database: Database, settings: Settings) -> None:
     headers = await _prepare(database, settings)
     only_read = f"{settings.database_url}{'&' if '?' in settings.database_url else '?'}default_transaction_read_only=on"
