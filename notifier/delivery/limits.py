@@ -58,9 +58,9 @@ class Limits:
         except _GONE as error:
             self._lose(error)
             is_news, now_s = True, 0.0
-        moment = time.monotonic()
-        mine = rate.refill(self._here.get(bucket, Bucket(at=moment)), per_second, moment)
-        self._here[bucket] = rate.slow(mine, per_second, factor=factor, closed_s=closed_s)
+        mine, moment = per_second / await self._live_workers(), time.monotonic()
+        here = rate.refill(self._here.get(bucket, Bucket(at=moment)), mine, moment)
+        self._here[bucket] = rate.slow(here, mine, factor=factor, closed_s=closed_s)
         if is_news:
             log.warning("delivery.slowed_down", bucket=bucket, per_second=now_s, closed_s=closed_s)
 
@@ -69,14 +69,14 @@ class Limits:
         sets: dict[int, list[tuple[Ask, Bucket]]] = {}
         for ask in asks:
             bucket = rate.refill(self._here.get(ask.bucket, Bucket(at=now)), ask.per_second, now)
-            sets.setdefault(ask.together, []).append((ask, rate.take(bucket, ask.used)))
+            sets.setdefault(ask.together, []).append((ask, rate.take(bucket, ask.per_second, ask.used, urgent=urgent)))
         return [self._grant(sets[number], urgent=urgent) for number in sorted(sets)]
 
     def _grant(self, asked: Sequence[tuple[Ask, Bucket]], *, urgent: bool) -> Grant:
         granted = min(rate.free(bucket, ask.per_second, urgent=urgent, want=ask.want) for ask, bucket in asked)
         waits = []
         for ask, bucket in asked:
-            self._here[ask.bucket] = after = rate.take(bucket, granted)
+            self._here[ask.bucket] = after = rate.take(bucket, ask.per_second, granted, urgent=urgent)
             waits.append(rate.wait_s(after, ask.per_second, urgent=urgent, want=ask.want))
         return Grant(granted=granted, wait_s=max(waits))
 

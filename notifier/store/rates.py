@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from notifier.domain.rate import (
+    BELIEF,
     BURST_S,
+    FLOOR,
     GATHER_S,
     ONE_SLOWING_S,
     ORDINARY_SHARE,
     RAMP_S,
+    RESERVE,
+    RESERVE_SHARE,
+    RESTART,
+    SEEN_S,
     SLOWEST,
 )
 
-_KEPT_MS = 3_600_000
+_KEPT_MS = 7 * 86_400_000  # what an account once carried outlasts its pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,32 +49,47 @@ local now = time[1] + time[2] / 1e6
 local function num(text) return tonumber(text or '') end
 local function rate_of(b, rate)
     if not b.slow then return rate end
-    local current = b.slow + (now - b.slowed_at) * b.top / {RAMP_S}
+    local current = b.slow + math.max(0, now - b.slowed_at) * b.top / {RAMP_S}
     if rate > 0 then return math.min(current, rate) end
     if current < 2 * b.top then return current end
     return 0
 end
+local function most(b)
+    local ordinary = math.max(1, b.rate * {ORDINARY_SHARE} * {BURST_S})
+    return ordinary, ordinary + math.max(1, b.urgent * {1 - ORDINARY_SHARE:.3f})
+end
 local function load(key, rate)
-    local f = redis.call('HMGET', key, 'at', 'all', 'ordinary', 'slow', 'slowed_at', 'top', 'closed', 'seen')
+    local f = redis.call('HMGET', key, 'at', 'all', 'ordinary', 'slow', 'slowed_at', 'top', 'closed', 'seen', 'best')
     local b = {{at = num(f[1]) or now, all = num(f[2]) or 1, ordinary = num(f[3]) or 1, slow = num(f[4]),
-        slowed_at = num(f[5]) or 0, top = num(f[6]) or 0, closed = num(f[7]) or 0, seen = num(f[8]) or 0}}
+        slowed_at = num(f[5]) or 0, top = num(f[6]) or 0, closed = num(f[7]) or 0, seen = num(f[8]) or 0,
+        best = num(f[9]) or 0}}
     local span = math.max(now - b.at, 0)
-    b.rate = rate_of(b, rate)
-    if b.slow and b.rate == rate then b.slow = nil end
+    b.rate, b.urgent = rate_of(b, rate), 0
     if b.rate > 0 then
-        local ordinary = math.max(1, b.rate * {ORDINARY_SHARE} * {BURST_S})
-        local all = ordinary + math.max(1, b.rate * {1 - ORDINARY_SHARE:.3f})
-        b.all = math.min(all, b.all + span * b.rate)
+        local full = rate > 0 and rate or b.top
+        b.urgent = math.max(b.rate, math.min(full, math.max({RESERVE}, full * {RESERVE_SHARE})))
+        local ordinary, all = most(b)
+        b.all = math.min(all, b.all + span * b.urgent)
         b.ordinary = math.min(ordinary, b.ordinary + span * b.rate * {ORDINARY_SHARE})
     else
         b.all, b.ordinary = 1, 1
     end
-    b.seen = b.seen * math.exp(-span / 5)
+    if b.slow and b.rate == rate then b.slow = nil end
+    b.seen = b.seen * math.exp(-span / {SEEN_S})
+    b.best = math.max(b.best, b.seen)
     return b
+end
+local function take(b, count, urgent)
+    local ordinary, all = most(b)
+    local least = urgent and math.min(b.ordinary, -ordinary) or -math.huge
+    b.all = math.min(all, b.all - count)
+    b.ordinary = math.max(least, math.min(ordinary, b.ordinary - count))
+    b.seen = math.max(0, b.seen + count / {SEEN_S})
 end
 local function save(key, b)
     redis.call('HSET', key, 'at', string.format('%.6f', now), 'all', b.all, 'ordinary', b.ordinary, 'top', b.top,
-        'slowed_at', string.format('%.6f', b.slowed_at), 'closed', string.format('%.6f', b.closed), 'seen', b.seen)
+        'slowed_at', string.format('%.6f', b.slowed_at), 'closed', string.format('%.6f', b.closed), 'seen', b.seen,
+        'best', b.best)
     if b.slow then redis.call('HSET', key, 'slow', b.slow) else redis.call('HDEL', key, 'slow') end
     redis.call('PEXPIRE', key, {_KEPT_MS})
 end
@@ -81,8 +102,8 @@ local buckets, granted, waits = {{}}, {{}}, {{}}
 for k, key in ipairs(KEYS) do
     local rate, want, used, set = num(ARGV[4*k-2]), num(ARGV[4*k-1]), num(ARGV[4*k]), num(ARGV[4*k+1])
     local b = load(key, rate)
-    b.set, b.count = set, used
-    b.all, b.ordinary = b.all - used, b.ordinary - used
+    b.set = set
+    take(b, used, urgent)
     local tokens = urgent and b.all or math.min(b.all, b.ordinary)
     local free, wait = want, 0
     if b.closed > now then
@@ -90,7 +111,7 @@ for k, key in ipairs(KEYS) do
     elseif b.rate > 0 then
         free = math.max(0, math.min(want, math.floor(tokens + 1e-9)))
         local worth = math.max(1, math.min(want, b.rate * {GATHER_S}))
-        wait = math.max(0, (worth - tokens + free) / (b.rate * (urgent and 1 or {ORDINARY_SHARE})))
+        wait = math.max(0, (worth - tokens + free) / (urgent and b.urgent or b.rate * {ORDINARY_SHARE}))
     end
     granted[set] = math.min(granted[set] or free, free)
     waits[set] = math.max(waits[set] or 0, wait)
@@ -100,8 +121,7 @@ local answers = {{}}
 for k, key in ipairs(KEYS) do
     local b = buckets[k]
     local count = granted[b.set]
-    b.all, b.ordinary = b.all - count, b.ordinary - count
-    b.seen = math.max(0, b.seen + (count + b.count) / 5)
+    take(b, count, urgent)
     save(key, b)
     answers[2 * b.set + 1], answers[2 * b.set + 2] = count, math.ceil(waits[b.set] * 1000)
 end
@@ -116,9 +136,15 @@ local b = load(KEYS[1], rate)
 b.closed = math.max(b.closed, now + closed)
 local told = not b.slow or now - b.slowed_at >= {ONE_SLOWING_S}
 if told then
-    local base = b.rate > 0 and b.rate or math.max(b.seen, 1)
-    b.top = rate > 0 and rate or math.max(base, b.slow and b.top or 0)
-    b.slow, b.slowed_at = math.max(base * factor, {SLOWEST}), math.max(now, b.closed)
+    local current, full = b.rate > 0 and b.rate, rate > 0 and rate or math.max(b.best, {FLOOR})
+    local goal
+    if factor == {RESTART} then
+        goal = math.min(current or full, full * factor)
+    else
+        goal = (current or math.max(b.seen, {FLOOR})) * factor
+        b.best = math.max(b.seen, b.best * {BELIEF})
+    end
+    b.top, b.slow, b.slowed_at = full, math.max(goal, {SLOWEST}), math.max(now, b.closed)
     b.all, b.ordinary = math.min(b.all, 0), math.min(b.ordinary, 0)
 end
 save(KEYS[1], b)

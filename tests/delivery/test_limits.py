@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from notifier.delivery.limits import Limits
 from notifier.domain.errors import TryAgain
-from notifier.domain.rate import ORDINARY_SHARE
+from notifier.domain.rate import HALF, ORDINARY_SHARE
 from notifier.settings import Settings
 from notifier.store.database import Database
+from notifier.store.rates import Ask
 from tests.builders import (
     ACCOUNTS,
     assert_tallies_agree,
@@ -189,3 +191,16 @@ async def test_an_emergency_leaves_at_once_by_an_account_that_marketing_exhausts
         took = time.monotonic() - begun
         await rush
     assert took < 5.0  # the backlog would take 18 s
+
+
+async def test_without_redis_too_fast_halves_the_share_of_a_worker(database: Database) -> None:
+    for name in ("a", "b", "c", "d"):
+        await execute(database, "INSERT INTO notifier.workers (name, lanes) VALUES ($1, '{3}')", name)
+    limits = Limits("redis://127.0.0.1:1/0", database)
+    try:
+        await limits.slow("b", 100, factor=HALF)
+        await asyncio.sleep(1.5)
+        (grant,) = await limits.take([Ask(bucket="b", per_second=100, want=64)], urgent=False)
+    finally:
+        await limits.aclose()
+    assert 1 <= grant.granted <= 6  # half a second's worth of 80 % of 12.5, not of 25
