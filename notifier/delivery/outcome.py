@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.channel import Outgoing
-from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain
+from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain, Withheld
 from notifier.domain.message import State
 from notifier.domain.purpose import Purpose
 from notifier.domain.retry import SPARED, Trouble, next_wait_s, trouble_of
@@ -39,10 +39,12 @@ class Handed:
 async def hand_to(
     message: Claimed, outgoing: Outgoing, provider: Provider, *, purpose: Purpose, facts: Mapping[str, Any]
 ) -> Handed:
-    """One hand-over, whatever the provider raises; `facts` are the fields of the receipt known before."""
+    """One hand-over, whatever the provider raises but `Withheld`; `facts` are the receipt's fields known before."""
     begun = time.monotonic()
     try:
         taken = await provider.send(outgoing)
+    except Withheld:
+        raise  # there was none
     except (TryAgain, NeverAgain) as error:
         return _refused(message, error, purpose, facts=facts, took_s=time.monotonic() - begun)
     except OutcomeUnknown as error:

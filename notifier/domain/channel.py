@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 class Channel(StrEnum):
@@ -41,6 +42,19 @@ class PostContent:
 Content = EmailContent | SmsContent | PostContent
 
 
+class Permit(Protocol):
+    """Whether a message may leave. Stops, opt-outs and its expiry may come while it waits inside a provider."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what is known is young enough to go by."""
+        ...
+
+    async def renew(self) -> bool:
+        """Look again; False where it may not leave any more, or nobody can tell."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """One message on its way to a provider: everything a provider may know, nothing more."""
@@ -57,6 +71,7 @@ class Outgoing:
     callback_url: str = ""  # where the provider reports, "" where it does not
     validity_s: int = 0  # seconds until the message expires, 0 = unbounded
     urgent: bool = False  # goes before what waits for a connection
+    permit: Permit | None = field(default=None, repr=False, compare=False)  # None: nothing can forbid it any more
 
     def with_mime(self, mime: bytes) -> "Outgoing":
         """The same message with its bytes for the wire."""

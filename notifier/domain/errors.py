@@ -15,7 +15,8 @@ NotifierError
 └── SendError            a provider did not accept a message
     ├── TryAgain         a definite "not now": safe to send again after a while
     ├── NeverAgain       a definite "no", with the reason
-    └── OutcomeUnknown   the provider may or may not have accepted: never resend blindly
+    ├── OutcomeUnknown   the provider may or may not have accepted: never resend blindly
+    └── Withheld         it waited inside the provider until it might not leave any more: nothing was sent
 """
 
 from collections.abc import Iterable
@@ -142,3 +143,7 @@ class NeverAgain(SendError):
 
 class OutcomeUnknown(SendError):
     """The provider may have accepted the message: a lost reply, a time-out after the last byte."""
+
+
+class Withheld(SendError):
+    """Its permit was not renewed; the provider does not have the message, and it was no try."""

@@ -67,7 +67,8 @@ class Provider(Protocol):
         """Hand one message over.
 
         Errors: `TryAgain`, `NeverAgain`, `OutcomeUnknown`, and no other. The first two are definite: the provider does
-        not have the message. Safe to call concurrently; on cancellation the outcome is unknown.
+        not have the message. Safe to call concurrently; on cancellation the outcome is unknown. Whoever lets a message
+        wait renews its permit before it leaves, and raises `Withheld` where that fails.
         """
         ...
 

@@ -19,6 +19,7 @@ from notifier.domain.channel import Acceptance, Outgoing
 from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, TryAgain
 from notifier.domain.keys import derive_keys
 from notifier.domain.links import message_token
+from notifier.planning.control import stop_run
 from notifier.providers.base import Capabilities, Provider, WithoutCallbacks
 from notifier.settings import Settings
 from notifier.store import clock
@@ -580,6 +581,60 @@ async def test_what_waited_for_its_turn_when_the_contact_opted_out_is_not_sent(
     assert len(provider.sent) == 9
     assert (waiting, "refused", "opted-out") in await states(database)
     await assert_tallies_agree(database)
+
+
+async def test_what_waited_behind_a_slow_mail_server_when_its_run_was_stopped_is_not_sent(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    async with smtp_peer(SmtpPeer(dots_wait=asyncio.Event())) as peer:
+        account = _smtp(peer.port).replace("_s: 5", "_s: 60").replace("settings: {", "settings: {connections: 2, ")
+        await _scene(database, tmp_path, files={"campaigns/accounts/email.yaml": account})
+        for number in range(6):
+            await add_contact(database, settings, f"c{number}")
+        run = await launch_and_plan(database)
+        async with open_sender(settings, database) as sender, asyncio.timeout(60):
+            working = asyncio.create_task(sender.drain_lane(3))
+            for _ in range(6_000):
+                if peer.mails:
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1.1)  # the others are at hand and in line
+            begun = len(peer.mails)
+            async with database.transaction() as tx:
+                await stop_run(tx, run.id, "op")
+            assert peer.dots_wait is not None
+            peer.dots_wait.set()
+            await working
+            found = await fetch(database, "SELECT state, attempts, count(*) FROM notifier.messages GROUP BY 1, 2")
+            assert sorted(found) == [("accepted", 1, begun), ("queued", 0, 6 - begun)]
+            assert len(peer.mails) == begun < 3
+            await execute(database, "UPDATE notifier.runs SET state = 'running'")
+            while len(peer.mails) < 6:
+                await sender.drain_lane(3)
+        assert len({mail.rcpt_to for mail in peer.mails}) == len(peer.mails) == 6
+    await assert_tallies_agree(database)
+
+
+async def test_a_mail_server_slower_than_a_stop_gets_everything_at_the_first_try(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    async with smtp_peer(SmtpPeer(dots_wait=asyncio.Event())) as peer:
+        account = _smtp(peer.port).replace("_s: 5", "_s: 60").replace("settings: {", "settings: {connections: 2, ")
+        await _scene(database, tmp_path, files={"campaigns/accounts/email.yaml": account})
+        for number in range(6):
+            await add_contact(database, settings, f"c{number}")
+        await launch_and_plan(database)
+        async with open_sender(settings, database) as sender, asyncio.timeout(60):
+            working = asyncio.create_task(sender.drain_lane(3))
+            await asyncio.sleep(1.1)
+            assert peer.dots_wait is not None
+            peer.dots_wait.set()
+            await working
+        assert await fetch(database, "SELECT state, attempts, count(*) FROM notifier.messages GROUP BY 1, 2") == [
+            ("accepted", 1, 6)
+        ]
+        assert peer.connections <= 2
+    assert len(peer.mails) == 6
 
 
 async def test_a_sender_told_to_stop_claims_nothing_more(

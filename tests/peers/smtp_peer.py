@@ -32,6 +32,7 @@ class SmtpPeer:
     extensions: tuple[str, ...] = ("PIPELINING", "8BITMIME", "SIZE 20000000", "ENHANCEDSTATUSCODES")
     starttls: bool = False
     password: str = ""
+    dots_wait: asyncio.Event | None = None  # it keeps a message, and answers when this is set
     close_after: int = 0  # messages per connection, then it closes while idle; 0 = never
     host: str = "127.0.0.1"
     port: int = 0
@@ -158,6 +159,8 @@ class _Session:
         if self.has_recipient and not reply.startswith(("4", "5")):
             self.peer.mails.append(Mail(self.mail_from, self.rcpt_to, text))
             self.taken += 1
+        if self.peer.dots_wait is not None:
+            await self.peer.dots_wait.wait()
         return await self.say(reply)
 
     def told(self, verb: str, default: str) -> str:

@@ -11,6 +11,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from notifier.domain.channel import Acceptance, Outgoing
 from notifier.domain.errors import Fault, InputError, NeverAgain, OutcomeUnknown, SendError, TryAgain
+from notifier.domain.retry import FAILS_OVER, trouble_of
 from notifier.providers.base import Provider
 from notifier.providers.registry import check_account, open_provider
 from notifier.providers.smtp.provider import wire_form
@@ -199,6 +200,22 @@ async def test_a_server_that_stops_reading_before_the_dot_does_not_have_it() -> 
     deaf.transport.abort()
     server.close()
     assert (type(error), error.code) == (TryAgain, "stalled")
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        ({"HELLO": "554 5.7.1 no service here"}, "connect"),
+        ({"HELLO": "450 4.3.0 not now"}, "connect"),
+        ({"EHLO": "550 5.5.0 not you", "HELO": "550 5.5.0 not you"}, "connect"),
+        ({"HELLO": "421 4.7.0 too many connections"}, "421"),
+    ],
+)
+async def test_a_server_that_lets_nobody_in_is_out_of_reach_for_all(replies: dict[str, str], code: str) -> None:
+    async with smtp_peer(SmtpPeer(replies=replies)) as peer:
+        error = await fails(peer)
+    assert (type(error), error.code) == (TryAgain, code)
+    assert trouble_of(error) in FAILS_OVER
 
 
 async def test_a_server_that_closes_after_its_greeting_is_a_definite_not_now() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks import postfix
 from notifier.domain.channel import Acceptance, Outgoing
-from notifier.domain.errors import NeverAgain, OutcomeUnknown, SendError, TryAgain
+from notifier.domain.errors import NeverAgain, OutcomeUnknown, SendError, TryAgain, Withheld
 from notifier.providers.base import Provider
 from notifier.providers.registry import open_provider
 from notifier.providers.smtp.provider import wire_form
@@ -331,6 +331,86 @@ def test_a_message_cancelled_in_the_line_or_at_hand_leaves_the_one_on_the_wire_a
             assert (await tasks[0]).provider_ref == "FIRST"
             assert [task.cancelled() for task in tasks] == [False, True, True]
         assert b"".join(listener.reads).count(b"\r\n.\r\n") == 1
+
+    Way().run(story())
+
+
+@dataclass
+class Permit:
+    """What its sender says when asked; `fresh` until somebody waited too long."""
+
+    says: bool | Exception = True
+    is_fresh: bool = True
+    asked: int = 0
+
+    async def renew(self) -> bool:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+async def behind_a_slow_dot(peer: SmtpPeer, provider: Provider, permit: Permit) -> list[Acceptance | BaseException]:
+    """Three messages over one connection, the first one's reply late; `permit` is the second one's, at hand then."""
+    peer.dots_wait = asyncio.Event()
+    messages = [replace(mail(number), permit=one) for number, one in enumerate((Permit(), permit, None))]
+    sending = asyncio.create_task(send_all(provider, messages))
+    await until(lambda: peer.mails)
+    permit.is_fresh = False
+    peer.dots_wait.set()
+    return await sending
+
+
+@pytest.mark.parametrize("says", [False, OSError("no database")], ids=["no", "nobody can tell"])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_may_not_leave_any_more_after_a_slow_reply_does_not(way: Way, says: bool | Exception) -> None:
+    async def story() -> None:
+        async with smtp_peer(way.peer({})) as peer:
+            provider = way.open(peer, connections=1)
+            first, second, third = await behind_a_slow_dot(peer, provider, Permit(says))
+            await provider.aclose()
+        assert isinstance(second, Withheld), "a definite answer: it has not left"
+        assert isinstance(first, Acceptance)
+        assert isinstance(third, Acceptance), "the line goes on"
+        assert [one.mail_from for one in peer.mails] == [sender(0), sender(2)]
+
+    way.run(story())
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_what_still_may_leave_after_a_slow_reply_does_so_over_the_same_connection(way: Way) -> None:
+    async def story() -> None:
+        permit = Permit()
+        async with smtp_peer(way.peer({})) as peer:
+            provider = way.open(peer, connections=1)
+            outcomes = await behind_a_slow_dot(peer, provider, permit)
+            await provider.aclose()
+        assert all(isinstance(one, Acceptance) for one in outcomes)
+        assert [one.mail_from for one in peer.mails] == [sender(number) for number in range(3)]
+        assert (permit.asked, peer.connections) == (1, 1)
+
+    way.run(story())
+
+
+def test_a_connection_that_ends_while_a_permit_is_renewed_has_not_sent_it() -> None:
+    class Slow(Permit):
+        async def renew(self) -> bool:
+            self.asked += 1
+            await asyncio.Event().wait()
+            return True
+
+    async def story() -> None:
+        permit = Slow(is_fresh=False)
+        listener = Listener()
+        async with listening(listener) as provider:
+            sending = asyncio.create_task(provider.send(replace(mail(0, b"short\r\n"), permit=permit)))
+            await until(lambda: permit.asked)
+            assert listener.transport is not None
+            listener.transport.abort()
+            with pytest.raises(TryAgain):
+                await sending
+        assert not listener.dots.is_set()
 
     Way().run(story())
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, SendError, TryAgain
+from notifier.domain.errors import Fault, NeverAgain, OutcomeUnknown, SendError, TryAgain, Withheld
 from notifier.providers.smtp.replies import RETRY_S, Stage, refusal
 from notifier.providers.smtp.server import Server
 from notifier.providers.smtp.transport import Envelope, Reply
@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._paused = self._dot_is_last = False
         self._timer: asyncio.TimerHandle | None = None
         self._deadline_s = 0.0
+        self._renewal: asyncio.Task[bool] | None = None
         transport.set_protocol(self)
         # "Paused" then means exactly that bytes of ours have not left; TLS takes 0 for always.
         transport.set_write_buffer_limits(high=1, low=0)
@@ -273,13 +274,32 @@ class Connection(asyncio.Protocol):
         if stage is Stage.RCPT and good:
             message.has_recipient = True
         elif stage is Stage.DATA and good:
-            self._send_text(message)
+            self._send_text_if_allowed(message)
         elif stage is Stage.DATA or not (good or self._pipelining):
             self._todo.clear()  # without PIPELINING what remains of its commands
             self._todo.append((Stage.RSET, None, b"RSET\r\n"))
             self._at_hand = None
             if message.refused is not None:
                 message.fail(message.refused)
+
+    def _send_text_if_allowed(self, message: HandOver) -> None:
+        """It may have waited long, in line or behind a slow reply; while that is looked up nothing else is begun."""
+        permit = message.envelope.permit
+        if permit is None or permit.is_fresh or message.refused is not None or message.reply.done():
+            self._send_text(message)
+            return
+        self._renewal = self._loop.create_task(permit.renew())
+        self._renewal.add_done_callback(lambda renewal: self._renewed(message, renewal))
+
+    def _renewed(self, message: HandOver, renewal: asyncio.Task[bool]) -> None:
+        may_leave = not renewal.cancelled() and renewal.exception() is None and renewal.result()
+        if self._ended:
+            return
+        if not may_leave:
+            message.refused = Withheld("it might not leave any more", code="withheld")
+        self._send_text(message)
+        if not self._ended:
+            self._go_on()
 
     def _send_text(self, message: HandOver) -> None:
         """They want the text; of a message refused before, they get none (RFC 2920 §3.1: a lone dot)."""
@@ -302,7 +322,7 @@ class Connection(asyncio.Protocol):
 
     def _patience_s(self) -> float:
         if not self._awaited:
-            return self._server.idle_s
+            return self._server.idle_s if self._at_hand is None else self._server.timeout_s
         stage = self._awaited[0][0]
         if stage is Stage.QUIT:
             return _GOODBYE_S
@@ -324,6 +344,8 @@ class Connection(asyncio.Protocol):
         self._on_wire = self._at_hand = None
         self._ended = True
         self._transport.abort()
+        if self._renewal is not None:
+            self._renewal.cancel()
         if on_wire is not None:
             on_wire.fail(on_wire.refused or verdict)
         if at_hand is None:

@@ -90,6 +90,7 @@ class Smtp(WithoutCallbacks):
             data=wire_form(outgoing.mime),
             is_ascii=outgoing.mime.isascii(),
             urgent=outgoing.urgent,
+            permit=outgoing.permit,
         )
 
 

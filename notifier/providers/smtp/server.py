@@ -87,7 +87,8 @@ def connect_error(error: BaseException) -> SendError:
         return _ours(f"no safe connection: {type(error).__name__}", "tls")
     if isinstance(error, aiosmtplib.SMTPResponseException):
         reason = safe_reason(f"{error.code} {error.message}")
-        return TryAgain(reason, after_s=CONNECT_RETRY_S, code=str(error.code))
+        # 421 says "too much now"; anything else at the door is a server that is out of order for all messages.
+        return TryAgain(reason, after_s=CONNECT_RETRY_S, code="421" if error.code == 421 else "connect")
     if isinstance(error.__cause__, ssl.SSLError):
         return _ours("no safe connection", "tls")
     if type(error) is aiosmtplib.SMTPServerDisconnected:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from notifier.domain.channel import Permit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -13,6 +15,7 @@ class Envelope:
     data: bytes = field(repr=False)  # CRLF lines, dots stuffed, the final dot included
     is_ascii: bool  # the data; False needs 8BITMIME
     urgent: bool = False  # goes before all ordinary ones that wait
+    permit: Permit | None = field(default=None, repr=False, compare=False)  # asked right before the data leaves
 
 
 class Reply(NamedTuple):
@@ -28,7 +31,8 @@ class Transport(Protocol):
     async def deliver(self, envelope: Envelope) -> Reply:
         """The positive reply to the final dot.
 
-        Errors: `TryAgain` and `NeverAgain` when the server surely does not have the message, else `OutcomeUnknown`.
+        Errors: `TryAgain` and `NeverAgain` when the server surely does not have the message, `Withheld` when its
+        permit was not renewed, else `OutcomeUnknown`.
         """
         ...
 
