@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from notifier.domain.account import Account
 from notifier.domain.channel import Channel
+from notifier.domain.errors import NotifierError
 from notifier.domain.note import ORIGIN, NoteKind, one_line
 from notifier.domain.person import Role
 from notifier.domain.spec import account_from_spec, bank_from_spec
@@ -14,7 +16,7 @@ from notifier.store import definitions as stored
 from notifier.store import notes as store
 from notifier.store.database import Database, Tx
 from notifier.store.notes import Addressee, NewNote
-from notifier.store.paused_accounts import list_pauses, list_untold
+from notifier.store.paused_accounts import list_pauses, list_untold, take_untold
 
 log = get_logger()
 _MENDING = [Role.ADMIN.value, Role.OPERATOR.value]
@@ -44,40 +46,69 @@ _TEXTS: Mapping[str, Texts] = {
 
 async def alarm_paused_accounts(database: Database) -> int:
     """Tell operators and administrators of each pause that a person has to end; returns how many notes."""
-    queued = 0
     async with database.transaction() as tx:
-        for team_id, account, reason in await list_untold(tx):
-            queued += await _tell(tx, team_id, account, reason)
+        untold = await list_untold(tx)
+    queued = 0
+    for team_id, account in untold:
+        try:
+            async with database.transaction() as tx:  # one at a time: what goes wrong with one silences no other
+                reason = await take_untold(tx, team_id, account)
+                queued += 0 if reason is None else await _tell(tx, team_id, account, reason)
+        except NotifierError as error:
+            log.error("planning.account_alarm_failed", account=account, error=type(error).__name__)
     return queued
 
 
 async def _tell(tx: Tx, team_id: int, key: str, reason: str) -> int:
+    found = {one.key: account_from_spec(one.spec) for one in await stored.list_latest(tx, team_id, "account")}
+    return await tell_operators(tx, team_id, _TEXTS, reason, account=found.get(key, key))
+
+
+async def tell_operators(
+    tx: Tx,
+    team_id: int,
+    texts: Mapping[str, Texts],
+    reason: str | Mapping[str, str],
+    *,
+    account: Account | str = "",
+) -> int:
+    """Queue an alarm to each operator and administrator; returns how many notes.
+
+    `reason`: as a provider wrote it, or in our words by language. `account`: the one it is about; one retired since is called by its key.
+    """
     bank = bank_from_spec((await stored.find_latest(tx, team_id, "bank", "bank")).spec)
     ways = await _working_accounts(tx, team_id)
-    account = account_from_spec((await stored.find_latest(tx, team_id, "account", key)).spec)
     queued = 0
     for person in await store.list_addressees(tx, team_id, _MENDING, without=None):
-        title = account.title.get(person.locale, bank.default_locale)
-        for note in _notes(person, bank, ways, title=title, reason=reason, team_id=team_id):
+        said = reason if isinstance(reason, str) else reason["zh" if person.locale.startswith("zh") else "en"]
+        facts = {
+            "account": one_line(
+                account if isinstance(account, str) else account.title.get(person.locale, bank.default_locale)
+            ),
+            "reason": one_line(said),
+            "bank": bank.name.get(person.locale, bank.default_locale),
+            "link": f"{ORIGIN}/",
+        }
+        for note in _notes(person, bank, ways, texts=texts, facts=facts, team_id=team_id):
             await store.add_note(tx, note)
             queued += 1
     if not queued:
-        log.warning("planning.alarm_reaches_nobody", account=key)
+        log.warning("planning.alarm_reaches_nobody", account=account if isinstance(account, str) else account.key)
     return queued
 
 
 def _notes(
-    person: Addressee, bank: Bank, ways: Mapping[Channel, int], *, title: str, reason: str, team_id: int
+    person: Addressee,
+    bank: Bank,
+    ways: Mapping[Channel, int],
+    *,
+    texts: Mapping[str, Texts],
+    facts: Mapping[str, str],
+    team_id: int,
 ) -> list[NewNote]:
-    facts = {
-        "account": one_line(title),
-        "reason": one_line(reason),
-        "bank": bank.name.get(person.locale, bank.default_locale),
-        "link": f"{ORIGIN}/",
-    }
     notes = []
     for channel, address in ((Channel.EMAIL, person.email), (Channel.SMS, person.phone)):
-        content = write_alarm(_TEXTS, channel, facts, bank, locale=person.locale)
+        content = write_alarm(texts, channel, facts, bank, locale=person.locale)
         if address and channel in ways and content is not None:
             notes.append(
                 NewNote(

@@ -102,15 +102,26 @@ async def try_now(tx: Tx, team_id: int, account: str, *, by: str) -> bool:
     return bool(found)
 
 
-async def list_untold(tx: Tx) -> list[tuple[int, str, str]]:
-    """(team, account, reason) of the pauses of our own making nobody was told of; each is listed once."""
-    rows = await tx.fetch(
-        """
-        UPDATE notifier.paused_accounts SET told_at = now() WHERE cause = 'sender' AND told_at IS NULL
-        RETURNING team_id, account, reason
-        """
+_UNTOLD = "cause = 'sender' AND told_at IS NULL"
+
+
+async def list_untold(tx: Tx) -> list[tuple[int, str]]:
+    """(team, account) of the pauses of our own making nobody was told of."""
+    rows = await tx.fetch(f"SELECT team_id, account FROM notifier.paused_accounts WHERE {_UNTOLD}")
+    return [(row["team_id"], row["account"]) for row in rows]
+
+
+async def take_untold(tx: Tx, team_id: int, account: str) -> str | None:
+    """Why it pauses, for whoever tells it now; None where somebody else did."""
+    reason: str | None = await tx.fetchval(
+        f"""
+        UPDATE notifier.paused_accounts SET told_at = now() WHERE team_id = $1 AND account = $2 AND {_UNTOLD}
+        RETURNING reason
+        """,
+        team_id,
+        account,
     )
-    return [(row["team_id"], row["account"], row["reason"]) for row in rows]
+    return reason
 
 
 async def give_probe_back(tx: Tx, team_id: int, account: str) -> None:

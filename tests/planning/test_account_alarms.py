@@ -17,9 +17,9 @@ NOTES = """
 """
 
 
-async def _pause(database: Database, cause: str) -> None:
+async def _pause(database: Database, cause: str, account: str = "email") -> None:
     async with database.transaction() as tx:
-        await pause_account(tx, 1, "email", cause=cause, reason="log-in refused: 535", code="535")
+        await pause_account(tx, 1, account, cause=cause, reason="log-in refused: 535", code="535")
 
 
 async def test_who_can_mend_an_account_is_told_once_and_by_another(database: Database, tmp_path: Path) -> None:
@@ -34,6 +34,19 @@ async def test_who_can_mend_an_account_is_told_once_and_by_another(database: Dat
     (note,) = await fetch(database, NOTES)
     assert note[:3] == ("email", "op@example.com", "spare")
     assert "Mail: its provider does not accept it" in note[3]
+
+
+async def test_an_account_that_was_retired_silences_no_other(database: Database, tmp_path: Path) -> None:
+    await define(database, tmp_path, campaign(), **{"campaigns/accounts/spare.yaml": SPARE})
+    async with database.transaction() as tx:
+        await person(tx, "op", Role.OPERATOR)
+        await tx.execute("UPDATE notifier.users SET email = login || '@example.com'")
+        await tx.execute("UPDATE notifier.definitions SET retired_at = notifier.now() WHERE key = 'spare'")
+    for account in ("spare", "email"):
+        await _pause(database, "sender", account)
+    assert await alarm_paused_accounts(database) == 2
+    subjects = {subject.partition(":")[0] for *_, subject in await fetch(database, NOTES)}
+    assert subjects == {"[ALERT] spare", "[ALERT] Mail"}
 
 
 @pytest.mark.parametrize(("cause", "notes"), [("provider", 0), ("sender", 1)])
