@@ -8,6 +8,8 @@ from notifier.store.database import Tx
 
 async def give_back(tx: Tx, run_id: RunId, claim_id: int, waits_s: Mapping[MessageId, float]) -> None:
     """Messages of a claim that did not leave the house, each due again after so many seconds."""
+    # The sweep and the record take the lease first too: in this order none waits for the other.
+    await tx.execute("SELECT 1 FROM notifier.claims WHERE id = $1 FOR UPDATE", claim_id)
     await tx.execute(
         """
         WITH back AS (
