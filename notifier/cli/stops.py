@@ -100,7 +100,7 @@ def _show(found: list[tuple[Stop, list[Held]]], *, as_json: bool) -> None:
         say("Nothing is stopped.")
     for stop, held in found:
         say(
-            f"{_called(stop.extent)} is stopped since {stop.at:%Y-%m-%d %H:%M:%S} UTC by {stop.stopped_by}: {stop.reason}"
+            f"{_called(stop.extent)} has been stopped since {stop.at:%Y-%m-%d %H:%M:%S} UTC by {stop.stopped_by}: {stop.reason}"
         )
         total = ("", "all", "", *asdict(reckon(*(run.counts for run in held))).values())
         rows = [tuple(_facts(run).values()) for run in held]

@@ -42,8 +42,9 @@ async def send_one(
     """One message of a campaign's first step to one contact, through the standing run of the month.
 
     What was released is what is sent: after an apply the texts released before go on until a person has released the
-    new ones. `NotReleased` where none were yet: see `ask_release`. `Busy` where it would be late. `Forbidden` for a key that stands for a user: whoever
-    may choose contacts and inputs one by one would need nobody else's eyes, so systems alone may.
+    new ones. `NotReleased` where none were yet: see `ask_release`. `Busy` where it would be late. `Forbidden` for a key
+    that stands for a user: whoever may choose contacts and inputs one by one would need nobody else's eyes, so systems
+    alone may.
     """
     if by.user_id is not None:
         raise Forbidden("single messages are sent by systems, and this key stands for a person: launch a run")

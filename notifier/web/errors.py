@@ -134,7 +134,7 @@ async def _answer_busy(request: Request, error: Exception) -> Response:
 
 
 async def _answer_unstored(request: Request, error: Exception) -> Response:
-    """PostgreSQL is gone, full or only to be read: nothing was accepted."""
+    """PostgreSQL is gone, full or only to be read; where only the answer of the commit was lost, a repeat finds the work done."""
     log.warning("web.nothing_stored", **_name_error(error))
     detail = "A service we need cannot be reached. Try again in a moment."
     return await _answer(request, 503, detail, {"retry-after": str(_COME_BACK_S)})

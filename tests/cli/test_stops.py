@@ -21,8 +21,8 @@ def test_what_is_stopped_is_shown_and_resumed_by_a_person(
     applied: Run, two_users: None, scope: tuple[str, ...], called: str
 ) -> None:
     made = applied("stop", *scope, "--reason", "wrong list")
-    assert (made.code, f"{called} is stopped" in made.out, "wrong list" in made.out) == (0, True, True), made.err
-    assert f"{called} is stopped" in applied("stop").out
+    assert (made.code, f"{called} has been stopped" in made.out, "wrong list" in made.out) == (0, True, True), made.err
+    assert f"{called} has been stopped" in applied("stop").out
     (listed,) = applied("stop", "--json").json
     assert (listed["reason"], listed["runs"], listed["lifted_at"]) == ("wrong list", [], None)
     of = tuple(word for word in scope if word != "--spare-emergencies")

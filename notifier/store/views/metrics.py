@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from notifier.domain.purpose import LANES
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import STOPPED, STOPPED_CHANNELS
+from notifier.store.messages.fragments import SET_ASIDE, STOPPED, STOPPED_CHANNELS
 
 LIVE_S = 15.0
 _COUNTED_AT_MOST = 10_000
-_SET_ASIDE = "m.state = 'failed' AND m.reason ~ '^(set aside|not rendered): '"  # the words of an index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +101,9 @@ async def read_backlog(tx: Tx) -> Backlog:
         FROM (SELECT count(*) AS leases, count(*) FILTER (WHERE alive_until < now()) AS leases_run_out
               FROM notifier.claims) AS leases,
             (SELECT count(*) AS steps,
-                coalesce(extract(epoch FROM notifier.now() - min(s.plan_at)), 0)::float8 AS steps_age_s
+                coalesce(extract(epoch FROM notifier.now() - min(greatest(s.plan_at, r.held_until))), 0)::float8 AS steps_age_s
              FROM notifier.run_steps s JOIN notifier.runs r ON r.id = s.run_id
-             WHERE s.state <> 'planned' AND s.plan_at <= notifier.now() AND r.state IN ('scheduled', 'running')
+             WHERE s.state <> 'planned' AND greatest(s.plan_at, r.held_until) <= notifier.now() AND r.state IN ('scheduled', 'running')
                 AND r.kind <> 'standing') AS steps,
             (SELECT count(*) AS notes, coalesce(extract(epoch FROM now() - min(n.due_at)), 0)::float8 AS notes_age_s
              FROM notifier.notes n WHERE n.state IN ('queued', 'sending') AND n.due_at <= now()) AS waiting,
@@ -134,7 +133,7 @@ async def read_held(tx: Tx) -> Held:
     set_aside = await tx.fetchval(
         f"""
         SELECT count(*) FROM (
-            SELECT FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id WHERE {_SET_ASIDE} LIMIT $1) AS found
+            SELECT FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id WHERE {SET_ASIDE} LIMIT $1) AS found
         """,
         _COUNTED_AT_MOST,
     )
