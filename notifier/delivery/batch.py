@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from structlog.contextvars import bind_contextvars
@@ -18,7 +19,7 @@ from notifier.delivery.outcome import ACCOUNT, Handed, hand_to, not_begun, not_r
 from notifier.delivery.room import Assigned, Room, Rooms
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
-from notifier.domain.errors import InputError, NotifierError, RenderError
+from notifier.domain.errors import InputError, NotifierError, RenderError, Withheld
 from notifier.domain.keys import derive_keys
 from notifier.domain.message import MessageId, State
 from notifier.domain.purpose import PURPOSE_OF_LANE, Purpose
@@ -36,6 +37,7 @@ from notifier.store.targets import keep_targets
 
 log = get_logger()
 _TRUST_CLAIM_S = 0.5  # what waits longer is looked at again before the wire: a stop holds within a second
+_LEAVE_WITHIN_S = 0.7  # and so is what waited inside its provider, before its text leaves
 _RECORD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED_TARGETS = 10_000
 _HELD_S = 2.0  # what a paused or slowed account left in a batch comes back so soon
@@ -63,6 +65,26 @@ class _Wire:
     def settle(self, receipt: Receipt, *, spared: bool) -> None:
         self.receipts[receipt.id] = receipt
         (self.spared.add if spared else self.spared.discard)(receipt.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    """The batch's last look, as it stands for one message while that waits inside its provider."""
+
+    id: MessageId
+    wire: _Wire
+    look: Callable[[], Awaitable[bool]]
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.id in self.wire.going and time.monotonic() - self.wire.judged_s <= _LEAVE_WITHIN_S
+
+    async def renew(self) -> bool:
+        try:
+            return await self.look()
+        except TRANSIENT as error:
+            log.warning("delivery.permit_not_renewed", message=self.id, error=type(error).__name__)
+            return False
 
 
 class BatchSender:
@@ -297,7 +319,11 @@ class BatchSender:
         if not await self._may_go(message, wire):
             return None
         wire.settle(Receipt(**facts, state=State.UNCERTAIN, reason="cut off while sending", code="cut"), spared=False)
-        handed = await hand_to(message, outgoing, provider, purpose=PURPOSE_OF_LANE[wire.lane], facts=facts)
+        try:
+            handed = await hand_to(message, outgoing, provider, purpose=PURPOSE_OF_LANE[wire.lane], facts=facts)
+        except Withheld:
+            wire.settle(not_begun(message), spared=True)
+            return None
         wire.settle(handed.receipt, spared=handed.spared)
         return handed
 
@@ -351,6 +377,7 @@ class BatchSender:
             callback_url=f"{self._settings.public_url}/hooks/{account.provider}/{account.key}",
             validity_s=max(1, int((message.expires_at - message.claimed_at).total_seconds())),
             urgent=wire.lane in URGENT_LANES,
+            permit=_Permit(message.id, wire, partial(self._may_go, message, wire)),
         )
 
     def _with_mime(self, message: Claimed, composed: Composed, materials: RunMaterials, outgoing: Outgoing) -> Outgoing:
