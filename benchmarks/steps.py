@@ -23,7 +23,7 @@ from notifier.domain.keys import derive_keys
 from notifier.domain.message import RunId, State
 from notifier.providers.base import Provider
 from notifier.store.database import open_database
-from notifier.store.messages.claim import Claimed, claim_batch
+from notifier.store.messages.claim import Claimed, Portion, claim_batch
 from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.targets import keep_targets
 
@@ -112,7 +112,13 @@ async def _send_all(bench: _Bench, run_id: RunId, warm_up: int) -> int:
         with bench.costs.of("claim"):
             async with bench.house.database.transaction() as tx:
                 batch = await claim_batch(
-                    tx, run_id, 3, worker="bench", zone=bench.materials.bank.zone, override_opt_out=False, after=after
+                    tx,
+                    run_id,
+                    3,
+                    worker="bench",
+                    zone=bench.materials.bank.zone,
+                    override_opt_out=False,
+                    portion=Portion(after=after),
                 )
         after, more = batch.cursor, bool(batch.messages)
         if more:

@@ -24,7 +24,7 @@ from notifier.settings import Settings
 from notifier.store import access, clock, runs
 from notifier.store.contacts import record_consent, upsert_contact
 from notifier.store.database import Database, Tx
-from notifier.store.messages.claim import Batch, claim_batch
+from notifier.store.messages.claim import Batch, Portion, claim_batch
 from notifier.store.runs import Run
 
 NOON = datetime(2030, 6, 12, 4, 0, tzinfo=UTC)
@@ -261,7 +261,13 @@ async def claim(
     """One committed claim."""
     async with database.transaction() as tx:
         return await claim_batch(
-            tx, run, lane, worker=worker, zone="Asia/Shanghai", override_opt_out=override, limit=limit, after=after
+            tx,
+            run,
+            lane,
+            worker=worker,
+            zone="Asia/Shanghai",
+            override_opt_out=override,
+            portion=Portion(limit=limit, after=after),
         )
 
 

@@ -2,23 +2,24 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.batch import BatchSender
 from notifier.delivery.breaker import Breakers
-from notifier.delivery.flights import AT_ONCE, Flights
+from notifier.delivery.flights import AT_ONCE, Flights, see_through
 from notifier.delivery.limits import Limits
 from notifier.delivery.materials import Library, RunMaterials
 from notifier.delivery.room import Assigned, Room, Rooms
+from notifier.domain.channel import Channel
 from notifier.domain.errors import NotifierError
 from notifier.domain.message import RunId
 from notifier.domain.purpose import PURPOSE_OF_LANE, RULES, InDoubt
 from notifier.logs import get_logger
 from notifier.settings import Settings
 from notifier.store.database import TRANSIENT, Database
-from notifier.store.messages.claim import BATCH, Batch, LaneRun, claim_batch, claim_suspect, list_lane_runs
+from notifier.store.messages.claim import BATCH, Batch, LaneRun, Portion, claim_batch, claim_suspect, list_lane_runs
 from notifier.store.messages.give_back import expire_due, give_back
 from notifier.store.runs import get_run, set_run_state
 
@@ -104,20 +105,14 @@ class Sender:
                 await set_run_state(tx, run_id, "stopped", problem)
 
     async def _drain_run(self, run: LaneRun, lane: int, ends: float, materials: RunMaterials) -> Drained:
-        flights = Flights()
         course = _Course(run=run, lane=lane, materials=materials, has_suspects=run.has_suspects)
-        try:
+        async with Flights() as flights:
             while course.goes_on and not (self._is_stopping or flights.has_failed):
                 await flights.make_way()
                 if course.has_suspects:  # one before each batch: neither holds up the other
                     await self._send_next(course, flights, suspect=True)
                 await self._send_next(course, flights)
                 course.goes_on &= time.monotonic() < ends  # looked at last: each run gets its turn
-        except asyncio.CancelledError:
-            await flights.cut()
-            raise
-        finally:
-            await flights.land()
         return Drained(sent=course.sent, settled=course.settled, more=not course.is_empty, wait_s=course.wait_s)
 
     async def _send_next(self, course: "_Course", flights: Flights, *, suspect: bool = False) -> None:
@@ -127,15 +122,23 @@ class Sender:
             course.wait_s, course.goes_on = room.wait_s, False
             course.settled += await self._expire(course)
             return
-        limit = await self._limit(course, room, flights)
-        batch = await self._claim_suspect(course) if suspect else await self._claim(course, limit)
+        channels, most = room.choose(course.turn, empty=course.empty)
+        limit = await self._limit(course, room, flights, most=most)
+        if suspect:
+            batch = await self._claim_suspect(course, tuple(room.of))
+        else:
+            batch = await self._claim(course, channels, limit)
         try:
             assigned = await self._assign(batch, room, course)
         except BaseException:
-            await asyncio.shield(self._batches.give_up(batch))
+            await see_through(self._batches.give_up(batch))
             raise
         leaving = tuple(message for message in batch.messages if message.id in assigned.accounts)
-        course.follow(batch, len(leaving), suspect=suspect)
+        course.count(batch, len(leaving))
+        if suspect:
+            course.has_suspects = batch.cursor is not None
+        else:
+            course.follow(batch, channels, room)
         if leaving:
             batch = replace(batch, messages=leaving)
             work = self._batches.deliver(batch, assigned, course.materials, course.lane)
@@ -148,15 +151,15 @@ class Sender:
                 await give_back(tx, batch.run_id, batch.claim_id, assigned.back)
         return assigned
 
-    async def _limit(self, course: "_Course", room: Room, flights: Flights) -> int:
+    async def _limit(self, course: "_Course", room: Room, flights: Flights, *, most: int) -> int:
         """Where doubt is not resent by itself, no more are claimed than can be on the wire."""
         is_harmless = RULES[PURPOSE_OF_LANE[course.lane]].in_doubt in _RESENT or course.materials.is_idempotent
         if is_harmless:
-            return min(BATCH, room.most)
+            return min(BATCH, most)
         slots = await self._batches.slots(course.materials, room, course.lane)
         if flights.messages >= slots:
             await flights.make_way(fewer_than=1)
-        return min(BATCH, room.most, -(-slots // AT_ONCE), slots - flights.messages)
+        return min(BATCH, most, -(-slots // AT_ONCE), slots - flights.messages)
 
     async def _expire(self, course: "_Course") -> int:
         """What no claim looks at expires all the same; looked at now and then."""
@@ -167,7 +170,7 @@ class Sender:
         async with self.database.transaction() as tx:
             return await expire_due(tx, course.run.id, course.lane)
 
-    async def _claim(self, course: "_Course", limit: int) -> Batch:
+    async def _claim(self, course: "_Course", channels: tuple[Channel, ...], limit: int) -> Batch:
         zone, override = course.materials.claim_rules(course.lane)
         async with self.database.transaction() as tx:
             return await claim_batch(
@@ -177,15 +180,20 @@ class Sender:
                 worker=self.worker,
                 zone=zone,
                 override_opt_out=override,
-                limit=limit,
-                after=course.after,
+                portion=Portion(limit=limit, after=course.after.get(channels), channels=channels),
             )
 
-    async def _claim_suspect(self, course: "_Course") -> Batch:
+    async def _claim_suspect(self, course: "_Course", channels: tuple[Channel, ...]) -> Batch:
         zone, override = course.materials.claim_rules(course.lane)
         async with self.database.transaction() as tx:
             return await claim_suspect(
-                tx, course.run.id, course.lane, worker=self.worker, zone=zone, override_opt_out=override
+                tx,
+                course.run.id,
+                course.lane,
+                worker=self.worker,
+                zone=zone,
+                override_opt_out=override,
+                channels=channels,
             )
 
 
@@ -197,20 +205,26 @@ class _Course:
     lane: int
     materials: RunMaterials
     has_suspects: bool
-    after: tuple[datetime, int] | None = None
+    after: dict[tuple[Channel, ...], tuple[datetime, int]] = field(default_factory=dict)
+    empty: set[Channel] = field(default_factory=set)  # of which nothing was due any more
+    turn: int = 0
     sent: int = 0
     settled: int = 0
     wait_s: float = 0.0
     goes_on: bool = True
     is_empty: bool = False
 
-    def follow(self, batch: Batch, leaving: int, *, suspect: bool) -> None:
-        """Count a claim and go on after it."""
+    def count(self, batch: Batch, leaving: int) -> None:
+        """What a claim brought."""
         self.sent, self.settled = self.sent + leaving, self.settled + batch.settled
-        if suspect:
-            self.has_suspects = batch.cursor is not None
+
+    def follow(self, batch: Batch, channels: tuple[Channel, ...], room: Room) -> None:
+        """Go on after a claim, or end where nothing is due of any channel that has room."""
+        self.turn += 1
+        if batch.cursor is not None:
+            self.after[channels] = batch.cursor
             return
-        if batch.cursor is None:
-            self.goes_on, self.is_empty = False, True
-        else:
-            self.after = batch.cursor
+        self.empty.update(channels)
+        if self.empty.issuperset(room.of):
+            self.goes_on, self.is_empty = False, not room.waits_s
+            self.wait_s = room.wait_s if room.waits_s else 0.0

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from notifier.delivery.accounts import Accounts
@@ -31,11 +31,24 @@ class Room:
     left: dict[str, int] = field(default_factory=dict)
     probes: set[str] = field(default_factory=set)  # paused accounts that this worker tries with one message
     waits_s: dict[Channel, float] = field(default_factory=dict)  # of channels without any room
+    of: dict[Channel, int] = field(default_factory=dict)  # of the others: how many may leave by them
 
     @property
     def most(self) -> int:
         """How many to claim at most."""
-        return max(self.left.values(), default=0)
+        return max(self.of.values(), default=0)
+
+    def choose(self, turn: int, *, empty: Collection[Channel]) -> tuple[tuple[Channel, ...], int]:
+        """Which channels to claim from this time, and how many: where one has less room than another, by turns.
+
+        Claimed together, what the narrow one cannot take would only be given back.
+        """
+        rooms = {channel: count for channel, count in self.of.items() if channel not in empty} or self.of
+        most = max(rooms.values())
+        narrow = tuple(channel for channel, count in rooms.items() if count < most)
+        if narrow and turn % 2:
+            return narrow, min(rooms[channel] for channel in narrow)
+        return tuple(channel for channel in rooms if channel not in narrow), most
 
     @property
     def wait_s(self) -> float:
@@ -76,12 +89,13 @@ class Rooms:
                 if not waits[-1] and await self._breakers.take_probe(materials.team_id, key):
                     room.left[key] = 1
                     room.probes.add(key)
-            if not any(room.left.get(key) for key in materials.routes.get(channel, ())):
-                room.waits_s[channel] = min(waits, default=0.0)
-                if not waits:
-                    room.left[""] = want  # no account carries it: what is claimed says so
-        if not room.most and materials.has_posts(lane) and await self._has_posts_due(materials, lane):
-            room.left[""] = want
+            most = max((room.left.get(key, 0) for key in materials.routes.get(channel, ())), default=0)
+            if most or not waits:
+                room.of[channel] = most or want  # no account carries it: what is claimed says so
+            else:
+                room.waits_s[channel] = min(waits)
+        if materials.has_posts(lane) and (room.most or await self._has_posts_due(materials, lane)):
+            room.of[Channel.SOCIAL] = room.most or want
         return room
 
     async def _has_posts_due(self, materials: RunMaterials, lane: int) -> bool:
@@ -98,10 +112,13 @@ class Rooms:
         room.left[key] = grant.granted
         return grant.wait_s
 
-    async def _take(self, materials: RunMaterials, account: Account, lane: int, *, want: int) -> Grant:
+    async def _take(self, materials: RunMaterials, account: Account, lane: int, *, want: int, group: str = "") -> Grant:
+        buckets = self._buckets(materials, account)
+        if group:
+            buckets.append((group_bucket(materials.team_id, account, group), account.groups[group].per_second))
         asks = [
             Ask(bucket=bucket, per_second=per_second, want=want, used=self._owed.pop(bucket, 0.0))
-            for bucket, per_second in self._buckets(materials, account)
+            for bucket, per_second in buckets
         ]
         (grant,) = await self._limits.take(asks, urgent=lane in URGENT_LANES)
         return grant
@@ -150,6 +167,7 @@ class Rooms:
         key = message.account
         pause = (await self._breakers.pauses(materials.team_id)).get(key)
         if pause is None:
+            self._owe(materials, key, 1.0)
             return key, 0.0
         if not pause.probe_in_s and key not in room.probes and await self._breakers.take_probe(materials.team_id, key):
             room.probes.add(key)
@@ -157,11 +175,14 @@ class Rooms:
         return None, pause.probe_in_s
 
     async def _list_doubted(self, batch: Batch, materials: RunMaterials) -> set[MessageId]:
-        """What may have arrived by one account goes again by no other."""
+        """What may have arrived by one account goes again by no other.
+
+        Whose worker died before it said which account took it most likely went by the first.
+        """
         tried = [
             message.id
             for message in batch.messages
-            if message.account and message.attempts > 1 and len(materials.routes.get(Channel(message.channel), ())) > 1
+            if message.attempts > 1 and len(materials.routes.get(Channel(message.channel), ())) > 1
         ]
         if not tried:
             return set()
@@ -169,13 +190,14 @@ class Rooms:
             return await list_doubted(tx, batch.run_id, tried)
 
     async def _pick_again(self, message: Claimed, room: Room, materials: RunMaterials) -> str | None:
-        if room.left.get(message.account, 0) > 0:
-            room.left[message.account] -= 1
-            return message.account
-        if message.account in room.left or message.account in await self._breakers.pauses(materials.team_id):
+        key = message.account or materials.routes[Channel(message.channel)][0]
+        if room.left.get(key, 0) > 0:
+            room.left[key] -= 1
+            return key
+        if key in room.left or key in await self._breakers.pauses(materials.team_id):
             return None
-        self._owe(materials, message.account, 1.0)
-        return message.account
+        self._owe(materials, key, 1.0)
+        return key
 
     async def _hold_groups(
         self,
@@ -225,6 +247,17 @@ class Rooms:
                     await self._breakers.give_probe_back(materials.team_id, key)
             elif left and key:
                 self._owe(materials, key, -left)
+        await self._settle_unused(materials)
+
+    async def _settle_unused(self, materials: RunMaterials) -> None:
+        """At once: other workers may have use for it now, and a bucket that is full again gives nothing for it."""
+        asks: list[Ask] = []
+        for account in filter(None, map(self._accounts.known, materials.accounts.values())):
+            for bucket, per_second in self._buckets(materials, account):
+                if self._owed.get(bucket, 0.0) < 0:
+                    used = self._owed.pop(bucket)
+                    asks.append(Ask(bucket=bucket, per_second=per_second, used=used, together=len(asks)))
+        await self._limits.take(asks, urgent=False)
 
     def _owe(self, materials: RunMaterials, key: str, count: float) -> None:
         account = self._accounts.known(materials.accounts.get(key, 0))
@@ -232,15 +265,20 @@ class Rooms:
             for bucket, _ in self._buckets(materials, account):
                 self._owed[bucket] = self._owed.get(bucket, 0.0) + count
 
+    def spare(self, materials: RunMaterials, key: str, parts: int) -> None:
+        """It was granted its tokens and did not leave."""
+        self._owe(materials, key, -parts)
+
     def charge(self, materials: RunMaterials, key: str, parts: int) -> None:
         """An SMS of several parts took more than the one token it was granted."""
         if parts > 1:
             self._owe(materials, key, parts - 1)
 
-    async def take_one(self, materials: RunMaterials, account: Account, lane: int, *, parts: int) -> bool:
+    async def take_one(self, materials: RunMaterials, account: Account, lane: int, *, parts: int, address: str) -> bool:
         """Whether one message more may leave by an account: the one before it was refused."""
-        grant = await self._take(materials, account, lane, want=1)
-        self.charge(materials, account.key, parts)
+        grant = await self._take(materials, account, lane, want=1, group=account.group_of(address))
+        if grant.granted:
+            self.charge(materials, account.key, parts)
         return bool(grant.granted)
 
     async def slow_down(self, materials: RunMaterials, account: Account, address: str, *, closed_s: float) -> None:

@@ -1,7 +1,7 @@
 """Claim: take due messages of one run, check everything that may forbid them, commit `sending`."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,15 @@ class Claimed:
     invitation_id: int | None
     expires_at: datetime
     claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """How much of what is due a claim takes: by due time, after where the last one ended, of these channels."""
+
+    limit: int = BATCH
+    after: tuple[datetime, int] | None = None
+    channels: Sequence[str] | None = None  # None = all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +131,7 @@ WITH due AS (
     SELECT m.id, m.due_at, m.expires_at, m.contact_id, m.channel, m.step, m.occurrence, m.inputs
     FROM notifier.messages m
     WHERE m.run_id = $1 AND m.lane = $2 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
-        AND m.crashes {{crashes}} AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
+        AND m.crashes {{crashes}} AND ($10::text[] IS NULL OR m.channel = ANY ($10)) AND (m.due_at, m.id) > (coalesce($3::timestamptz, '-infinity'), $4::bigint)
         AND EXISTS (SELECT 1 FROM notifier.runs r WHERE r.id = $1 AND r.state = 'running'
             AND NOT {STOPPED.format(lane="$2")})
         AND m.channel <> ALL ((SELECT {STOPPED_CHANNELS.format(lane="$2")} FROM notifier.runs r WHERE r.id = $1)::text[])
@@ -191,30 +200,41 @@ async def claim_batch(
     worker: str,
     zone: str,
     override_opt_out: bool,
-    limit: int = BATCH,
-    after: tuple[datetime, int] | None = None,
+    portion: Portion | None = None,
 ) -> Batch:
-    """Claim up to `limit` due messages of a run and lane, by due time; commit before any side effect.
+    """Claim due messages of a run and lane; commit before any side effect.
 
     Refuses, expires and defers what may not go now. `override_opt_out`: an emergency of a bank that allows it.
     """
-    due_at, message_id = after or (None, 0)
-    rows = await _take(tx, _CLAIM, run_id, lane, due_at, message_id, limit, zone, override_opt_out, worker)
+    portion = portion or Portion()
+    due_at, message_id = portion.after or (None, 0)
+    values = (lane, due_at, message_id, portion.limit, zone, override_opt_out, worker)
+    rows = await _take(tx, _CLAIM, run_id, *values, channels=portion.channels)
     return _read_batch(run_id, rows, begun=True)
 
 
-async def claim_suspect(tx: Tx, run_id: RunId, lane: int, *, worker: str, zone: str, override_opt_out: bool) -> Batch:
+async def claim_suspect(
+    tx: Tx,
+    run_id: RunId,
+    lane: int,
+    *,
+    worker: str,
+    zone: str,
+    override_opt_out: bool,
+    channels: Sequence[str] | None = None,
+) -> Batch:
     """Claim one message that was held by a worker that died, and no other with it; see `begin_suspect`."""
-    rows = await _take(tx, _CLAIM_SUSPECT, run_id, lane, None, 0, 1, zone, override_opt_out, worker)
+    values = (lane, None, 0, 1, zone, override_opt_out, worker)
+    rows = await _take(tx, _CLAIM_SUSPECT, run_id, *values, channels=channels)
     return _read_batch(run_id, rows, begun=False)
 
 
-async def _take(tx: Tx, sql: str, run_id: RunId, *values: object) -> list[Any]:
+async def _take(tx: Tx, sql: str, run_id: RunId, *values: object, channels: Sequence[str] | None = None) -> list[Any]:
     await tx.execute(_ENTER, run_id)
     for race in range(_RACES):
         try:
             async with tx.transaction():
-                rows: list[Any] = await tx.fetch(sql, run_id, *values, float(LEASE_S))
+                rows: list[Any] = await tx.fetch(sql, run_id, *values, float(LEASE_S), channels)
             break
         except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
             # Two workers claimed the same address at the same moment; the loser sees the winner's row next time.
