@@ -241,11 +241,13 @@ class BatchSender:
                 wire.settle(found, spared=found.code == ACCOUNT)
             return found.code == ACCOUNT
         account, provider, outgoing = found
-        if again and not await self._rooms.take_one(wire.materials, account, wire.lane, parts=composed.parts or 1):
+        parts, to = composed.parts or 1, message.address
+        if again and not await self._rooms.take_one(wire.materials, account, wire.lane, parts=parts, address=to):
             return False
         facts = self._facts(message, composed, wire.materials, account)
         async with self._pass(wire.materials.accounts[key], wire.lane, provider):
             if self._shall_wait(key, wire):
+                self._rooms.spare(wire.materials, key, parts)
                 if not again:
                     wire.settle(wait_for_account(message, "the account pauses", again_s=_HELD_S), spared=True)
                 return True
