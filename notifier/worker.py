@@ -31,6 +31,7 @@ from notifier.planning.notes import queue_proofs
 from notifier.planning.pauses import pause_troubled_runs
 from notifier.planning.plan import plan_due
 from notifier.planning.recur import make_recurring_runs
+from notifier.planning.watch import watch_for_troubles
 from notifier.rendering.filters import warm_up_dates
 from notifier.settings import Settings
 from notifier.store import clock, imports, tallies
@@ -74,7 +75,7 @@ class Work:
         self._shall_end = False
         self._look_ups = LookUps(settings, database, sender.accounts, sender.library)
         self._notes = NoteSender(database, sender.accounts, public_url=settings.public_url, key=self._links_key)
-        self._kept_house_at = self._judged_at = 0.0
+        self._kept_house_at = self._judged_at = self._watched_at = 0.0
         self.name = sender.worker
 
     def stop_claiming(self) -> None:
@@ -143,6 +144,7 @@ class Work:
         await _on_its_own("plan", self._plan())
         await _on_its_own("pause", self._pause())
         await _on_its_own("alarms", self._alarms())
+        await _on_its_own("watch", self._watch())
         await _on_its_own("proofs", self._proofs())
         await _on_its_own("finish", end_finished_runs(self._database))
         await _on_its_own("imports", self._call_for_imports())
@@ -168,6 +170,13 @@ class Work:
 
     async def _alarms(self) -> None:
         if await alarm_paused_accounts(self._database):
+            await self._bell.ring("notes")
+
+    async def _watch(self) -> None:
+        if time.monotonic() - self._watched_at < HOUSEKEEPING_S:
+            return
+        self._watched_at = time.monotonic()
+        if await watch_for_troubles(self._database):
             await self._bell.ring("notes")
 
     async def _proofs(self) -> None:

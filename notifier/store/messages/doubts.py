@@ -67,6 +67,25 @@ async def sweep_dead_claims(tx: Tx) -> int:
     return count
 
 
+_UNLEASED = (
+    f"""
+WITH held AS (
+    SELECT {_HELD}, '' AS source, 'uncertain' AS next, 'its lease was lost' AS why
+    FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id AND m.state = 'sending'
+    WHERE r.state IN ('running', 'stopped', 'cancelled')
+        AND NOT EXISTS (SELECT 1 FROM notifier.claims c WHERE c.id = m.claim_id)
+    ORDER BY m.run_id, m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED),
+"""
+    + _MOVE_MANY
+)
+
+
+async def sweep_unleased(tx: Tx) -> int:
+    """Messages on the wire that no worker holds, which should not be, are in doubt; returns how many."""
+    count: int = await tx.fetchval(_UNLEASED)
+    return count
+
+
 _SETTLE = (
     f"""
 WITH held AS (

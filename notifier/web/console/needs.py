@@ -9,6 +9,7 @@ from notifier.delivery.trouble import AccountProblem, list_account_problems
 from notifier.domain.purpose import Purpose
 from notifier.domain.run import RunState
 from notifier.store.posts import PostTask, list_open_posts
+from notifier.store.troubles import Trouble, list_troubles
 from notifier.store.views import overview as view
 from notifier.store.views.doubts import list_set_aside
 from notifier.web.access.sessions import Visitor
@@ -30,6 +31,7 @@ class Needs:
     halted: Sequence[view.Halted]
     doubts: Sequence[view.Doubts]
     aside: int  # messages set aside that may still go
+    troubles: Sequence[Trouble]
     posts: Sequence[PostTask]
     accounts: Sequence[AccountProblem]
     imports: Sequence[view.TroubledImport]
@@ -38,7 +40,14 @@ class Needs:
     def count(self) -> int:
         """How many things wait for the one who looks; what is another's turn is none of them."""
         lists = (self.to_release, self.returned, self.waiting, self.drafts, self.to_review, self.doubts, self.accounts)
-        return sum(map(len, lists)) + len(self.halted) + len(self.posts) + len(self.imports) + bool(self.aside)
+        return (
+            sum(map(len, lists))
+            + len(self.halted)
+            + len(self.posts)
+            + len(self.imports)
+            + bool(self.aside)
+            + len(self.troubles)
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -72,6 +81,7 @@ async def _read(page: Page, visitor: Visitor, problems: Sequence[AccountProblem]
         unreviewed=[review for review in reviews if review not in to_review],
         halted=await view.list_halted(page.tx, page.team_id) if visitor.may_act else [],
         doubts=await view.list_doubts(page.tx, page.team_id),
+        troubles=await list_troubles(page.tx, page.team_id),
         aside=sum(line.fresh for line in await list_set_aside(page.tx, page.team_id)),
         posts=[post for post in await list_open_posts(page.tx, page.team_id) if post.run_state == RunState.RUNNING],
         accounts=problems,

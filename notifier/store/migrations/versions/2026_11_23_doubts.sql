@@ -17,3 +17,22 @@ CREATE TABLE notifier.look_ups (
     answer text NOT NULL DEFAULT '' CONSTRAINT look_ups_answer CHECK (answer IN ('', 'found', 'not-found', 'cannot-say')),
     CONSTRAINT look_ups_pk PRIMARY KEY (run_id, message_id, attempts)
 );
+
+-- ── what stands still: one row while a trouble lasts, by the server's own clock ──────────────────
+CREATE TABLE notifier.troubles (
+    team_id int NOT NULL CONSTRAINT troubles_team REFERENCES notifier.teams,
+    kind text NOT NULL CONSTRAINT troubles_kind CHECK (kind IN ('unleased', 'waiting', 'callbacks', 'lease')),
+    run_id bigint NOT NULL DEFAULT 0,                       -- 0: of no one run
+    count bigint NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    told_at timestamptz,
+    CONSTRAINT troubles_pk PRIMARY KEY (team_id, kind, run_id)
+);
+-- The message that is due first in a run's lane, and since when nobody has claimed it.
+CREATE TABLE notifier.queue_heads (
+    run_id bigint NOT NULL,
+    lane smallint NOT NULL,
+    message_id bigint NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT queue_heads_pk PRIMARY KEY (run_id, lane)
+);
