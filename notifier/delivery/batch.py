@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.breaker import KEEPS_PAUSED, Breakers
 from notifier.delivery.compose import Composed, Composer, Source
+from notifier.delivery.flights import see_through
 from notifier.delivery.gate import Gate
 from notifier.delivery.materials import RunMaterials
 from notifier.delivery.outcome import ACCOUNT, Handed, hand_to, not_begun, not_rendered, wait_for_account
@@ -131,7 +132,7 @@ class BatchSender:
                 raise wire.error
         finally:
             lease.cancel()
-            await asyncio.shield(self._record(batch, list(wire.receipts.values()), wire.spared))
+            await see_through(self._record(batch, list(wire.receipts.values()), wire.spared))
 
     async def give_up(self, batch: Batch) -> None:
         """All of it goes back: nothing of it has begun."""

@@ -71,3 +71,42 @@ async def test_a_message_that_cannot_be_looked_up_cuts_off_none_on_the_wire(
         await sender.drain_lane(3)
     assert len(peer.taken) == 20
     await assert_tallies_agree(database)
+
+
+async def test_cut_off_while_it_waits_for_the_last_messages_nothing_flies_on(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    await scene(database, settings, tmp_path, campaign(), contacts=3)
+    await launch_and_plan(database)
+    peer = _Slow()
+    async with open_with(settings, database, email=peer) as sender:
+        work = asyncio.create_task(sender.drain_lane(3))
+        await _until(lambda: peer.asked == 3)
+        await asyncio.sleep(0.5)  # by then it has seen that no more is due
+        work.cancel()
+        (ended,) = await asyncio.gather(work, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    assert await fetch(database, "SELECT DISTINCT state, reason FROM notifier.messages") == [
+        ("uncertain", "cut off while sending")
+    ]
+    assert await fetch(database, "SELECT count(*) FROM notifier.claims") == [(0,)]
+
+
+async def test_cut_off_while_it_records_it_records(database: Database, settings: Settings, tmp_path: Path) -> None:
+    await scene(database, settings, tmp_path, campaign(), contacts=3)
+    await launch_and_plan(database)
+    flaky, peer = _Flaky(database._pool), _Slow()
+    async with open_with(settings, flaky, email=peer) as sender:
+        work = asyncio.create_task(sender.drain_lane(3))
+        await _until(lambda: peer.asked == 3)
+        flaky.error = ConnectionResetError()
+        peer.first.set()
+        peer.go.set()
+        await _until(lambda: flaky.failed > 0)
+        for _ in range(3):
+            work.cancel()
+            await asyncio.sleep(0.05)
+        assert not work.done()
+        flaky.error = None
+        await asyncio.gather(work, return_exceptions=True)
+        assert await state_counts(database) == {"accepted": 3}
