@@ -15,11 +15,14 @@ from notifier.store.database import Database
 from notifier.store.rates import Ask
 from tests.builders import (
     ACCOUNTS,
+    add_contact,
     assert_tallies_agree,
     campaign,
+    define,
     execute,
     fetch,
     launch_and_plan,
+    set_now,
     state_counts,
 )
 from tests.delivery.scripted import SPARE, Peer, open_with, scene
@@ -204,3 +207,23 @@ async def test_without_redis_too_fast_halves_the_share_of_a_worker(database: Dat
     finally:
         await limits.aclose()
     assert 1 <= grant.granted <= 6  # half a second's worth of 80 % of 12.5, not of 25
+
+
+async def test_a_channel_without_room_is_not_claimed_for_the_sake_of_another(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    both = campaign(steps="inform: {channels: [sms, email], template: note}")
+    slow = {"campaigns/accounts/sms.yaml": ACCOUNTS["sms"] + "per_second: 2\n"}
+    await set_now(database)
+    await define(database, tmp_path, both, **slow)
+    for number in range(80):
+        await add_contact(database, settings, f"c{number:03}", phone=f"+1202555{number:04}")
+    await launch_and_plan(database)
+    mail, phone = Peer(), Peer()
+    async with open_with(settings, database, email=mail, sms=phone) as sender:
+        await sender.drain_lane(3, budget_s=2.0)
+    assert (len(mail.taken), 2 <= len(phone.taken) <= 12) == (80, True)
+    entered = "SELECT coalesce(sum(delta), 0)::int FROM notifier.tallies WHERE state = 'sending' AND delta > 0"
+    ((claimed,),) = await fetch(database, entered)
+    assert claimed <= 80 + 2 * len(phone.taken)
+    await assert_tallies_agree(database)
