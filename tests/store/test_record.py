@@ -17,6 +17,7 @@ from notifier.store.callbacks import StateChange, change_states, lock_messages
 from notifier.store.database import Database
 from notifier.store.messages.claim import Batch
 from notifier.store.messages.doubts import sweep_dead_claims
+from notifier.store.messages.give_back import spare_tries
 from notifier.store.messages.record import Receipt, record_receipts
 from notifier.store.tallies import fold_tallies, read_tallies
 from tests.builders import (
@@ -297,6 +298,25 @@ async def _deliver_some(database: Database, number: int) -> None:
     )
     if rows:
         await _report_all(database, [(run_id, message) for run_id, message in rows], State.DELIVERED)
+
+
+async def test_each_refusal_that_counts_as_no_try_is_told_and_so_is_the_expiry(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    batch = await _claimed(database, settings, tmp_path)
+    (message,) = batch.messages
+    for number in range(3):
+        async with database.transaction() as tx:
+            told = Receipt(
+                id=message.id, state=State.QUEUED, reason=f"refusal {number}", again_s=60 if number < 2 else 1e8
+            )
+            await record_receipts(tx, batch.run_id, batch.claim_id, [told])
+            await spare_tries(tx, batch.run_id, [message.id])
+        await pass_time(database, timedelta(minutes=5))
+        batch = await claim(database, batch.run_id)
+    events = await fetch(database, "SELECT kind, reason FROM notifier.events ORDER BY at")
+    assert events == [("deferred", "refusal 0"), ("deferred", "refusal 1"), ("expired", "refusal 2")]
+    assert await state_counts(database) == {"expired": 1}
 
 
 async def _control(database: Database, act: str, run_id: int) -> None:

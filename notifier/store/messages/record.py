@@ -65,7 +65,9 @@ moved AS (
         r.held_key AS address_key, r.state AS told_state, r.reason AS told_reason, r.code, r.suppress),
 noted AS (
     INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, code, reason)
-    SELECT (SELECT notifier.now()), $1, id, told_state || ':' || attempts,
+    SELECT (SELECT notifier.now()), $1, id,  -- by the lease, for a try that does not count comes back to its number
+        CASE WHEN told_state <> 'queued' THEN told_state || ':' || attempts WHEN state = 'expired' THEN 'expired'
+            ELSE 'queued:' || attempts || ':' || $2::bigint END,
         CASE WHEN told_state <> 'queued' THEN told_state WHEN state = 'expired' THEN 'expired' ELSE 'deferred' END,
         code, told_reason
     FROM moved ON CONFLICT DO NOTHING),
