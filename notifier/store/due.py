@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import STOPPED
+from notifier.store.messages.fragments import HAS_FREE, STOPPED, STOPPED_CHANNELS
 
 
 async def list_due_jobs(tx: Tx, lanes: Sequence[int]) -> list[str]:
@@ -12,10 +12,12 @@ async def list_due_jobs(tx: Tx, lanes: Sequence[int]) -> list[str]:
         f"""
         SELECT 'drain-' || l.lane AS job FROM unnest($1::smallint[]) AS l (lane)
         WHERE EXISTS (
-            SELECT FROM notifier.runs r CROSS JOIN LATERAL (
+            SELECT FROM notifier.runs r
+            CROSS JOIN LATERAL (SELECT {STOPPED_CHANNELS.format(lane="l.lane")} AS channels OFFSET 0) AS held
+            CROSS JOIN LATERAL (
                 SELECT FROM notifier.messages m WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued'
-                    AND m.due_at <= (SELECT notifier.now()) LIMIT 1) AS due
-            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")})
+                    AND m.due_at <= (SELECT notifier.now()) AND m.channel <> ALL (held.channels) LIMIT 1) AS due
+            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")} AND {HAS_FREE})
         UNION ALL
         SELECT 'callbacks' WHERE EXISTS (
             SELECT FROM notifier.callbacks WHERE applied_at IS NULL AND try_at <= now())

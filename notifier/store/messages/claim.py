@@ -10,7 +10,7 @@ import asyncpg
 
 from notifier.domain.message import MessageId, RunId
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import FREE, GATE, STOPPED, STOPPED_CHANNELS
+from notifier.store.messages.fragments import FREE, GATE, HAS_FREE, STOPPED, STOPPED_CHANNELS
 
 LEASE_S = 120
 BATCH = 64
@@ -77,9 +77,7 @@ async def list_lane_runs(tx: Tx, lane: int) -> list[LaneRun]:
             WHERE m.run_id = r.id AND m.lane = $1 AND m.state = 'queued' AND m.due_at <= (SELECT notifier.now())
                 AND m.channel <> ALL (held.channels) LIMIT 1) AS due
         WHERE r.state = 'running' AND NOT {STOPPED.format(lane="$1")}
-            AND (held.channels = '{{}}' OR EXISTS (  -- where all that is left is held, nobody reads through it
-                SELECT 1 FROM notifier.tallies t WHERE t.run_id = r.id AND t.state = 'queued' AND t.channel <> ALL (held.channels)
-                HAVING sum(t.delta) > 0))
+            AND {HAS_FREE}
         ORDER BY r.id
         """,
         lane,

@@ -51,5 +51,10 @@ STOPPED = f"""EXISTS (SELECT 1 FROM notifier.stops x WHERE {_IN_FORCE}
 STOPPED_CHANNELS = f"ARRAY(SELECT x.which FROM notifier.stops x WHERE {_IN_FORCE} AND x.scope = 'channel')"
 """The channels that a stop holds for run `r` in a lane."""
 
+HAS_FREE = """(held.channels = '{}' OR EXISTS (
+    SELECT 1 FROM notifier.tallies t WHERE t.run_id = r.id AND t.state = 'queued' AND t.channel <> ALL (held.channels)
+    HAVING sum(t.delta) > 0))"""
+"""Whether run `r` has anything queued but what stops of the channels `held` hold: or each look reads through it all."""
+
 FREE = f"NOT {STOPPED.format(lane='m.lane')} AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane='m.lane')})"
 """Whether no stop above its run `r` holds a message `m`."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from notifier.domain.purpose import LANES
 from notifier.store.database import Tx
-from notifier.store.messages.fragments import SET_ASIDE, STOPPED, STOPPED_CHANNELS
+from notifier.store.messages.fragments import HAS_FREE, SET_ASIDE, STOPPED, STOPPED_CHANNELS
 
 LIVE_S = 15.0
 _COUNTED_AT_MOST = 10_000
@@ -77,11 +77,13 @@ async def read_lanes(tx: Tx) -> list[LaneFacts]:
             (SELECT count(*) FROM notifier.workers w
              WHERE l.lane = ANY (w.lanes) AND w.seen_at > now() - make_interval(secs => $2)) AS workers
         FROM unnest($1::smallint[]) AS l (lane) CROSS JOIN LATERAL (
-            SELECT min(due.due_at) AS at FROM notifier.runs r CROSS JOIN LATERAL (
+            SELECT min(due.due_at) AS at FROM notifier.runs r
+            CROSS JOIN LATERAL (SELECT {STOPPED_CHANNELS.format(lane="l.lane")} AS channels OFFSET 0) AS held
+            CROSS JOIN LATERAL (
                 SELECT m.due_at FROM notifier.messages m
                 WHERE m.run_id = r.id AND m.lane = l.lane AND m.state = 'queued'
-                    AND m.channel <> ALL ({STOPPED_CHANNELS.format(lane="l.lane")}) ORDER BY m.due_at LIMIT 1) AS due
-            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")}) AS oldest
+                    AND m.channel <> ALL (held.channels) ORDER BY m.due_at LIMIT 1) AS due
+            WHERE r.state = 'running' AND NOT {STOPPED.format(lane="l.lane")} AND {HAS_FREE}) AS oldest
         """,
         LANES,
         LIVE_S,
