@@ -17,6 +17,7 @@ from notifier.delivery.flights import see_through
 from notifier.delivery.gate import Gate
 from notifier.delivery.materials import RunMaterials
 from notifier.delivery.outcome import ACCOUNT, Handed, hand_to, not_begun, not_rendered, wait_for_account
+from notifier.delivery.receipts import record
 from notifier.delivery.room import Assigned, Room, Rooms
 from notifier.domain.account import Account
 from notifier.domain.channel import Channel, EmailContent, Outgoing
@@ -32,14 +33,12 @@ from notifier.rendering.render import RENDERER_VERSION
 from notifier.settings import Settings
 from notifier.store.database import CANNOT_STORE, TRANSIENT, Database
 from notifier.store.messages.claim import LEASE_S, Batch, Claimed, begin_suspect, extend_lease, list_still_going
-from notifier.store.messages.give_back import spare_tries
-from notifier.store.messages.record import Receipt, record_receipts
+from notifier.store.messages.record import Receipt
 from notifier.store.targets import keep_targets
 
 log = get_logger()
 _TRUST_CLAIM_S = 0.5  # what waits longer is looked at again before the wire: a stop holds within a second
 _LEAVE_WITHIN_S = 0.7  # and so is what waited inside its provider, before its text leaves
-_RECORD_AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _REMEMBERED_TARGETS = 10_000
 _HELD_S = 2.0  # what a paused or slowed account left in a batch comes back so soon
 
@@ -131,13 +130,15 @@ class BatchSender:
             if wire.error is not None:
                 raise wire.error
         finally:
-            lease.cancel()
-            await see_through(self._record(batch, list(wire.receipts.values()), wire.spared))
+            try:
+                await see_through(record(self._database, batch, list(wire.receipts.values()), wire.spared))
+            finally:
+                lease.cancel()
 
     async def give_up(self, batch: Batch) -> None:
         """All of it goes back: nothing of it has begun."""
         receipts = [not_begun(message) for message in batch.messages]
-        await self._record(batch, receipts, {message.id for message in batch.messages})
+        await record(self._database, batch, receipts, {message.id for message in batch.messages})
 
     async def _begin(self, batch: Batch) -> bool:
         """Whether it may leave now; a suspect that ends its worker before this was certainly not sent."""
@@ -153,25 +154,8 @@ class BatchSender:
                 async with self._database.transaction() as tx:
                     if not await extend_lease(tx, batch.claim_id):
                         return
-            except TRANSIENT as error:
+            except (*TRANSIENT, *CANNOT_STORE) as error:
                 log.warning("delivery.lease_not_extended", claim=batch.claim_id, error=type(error).__name__)
-
-    async def _record(self, batch: Batch, receipts: Sequence[Receipt], spared: Collection[MessageId]) -> None:
-        """Receipts are precious: what is not recorded is in doubt. So the database gets some time to come back."""
-        for wait_s in (*_RECORD_AGAIN_S, None):
-            try:
-                async with self._database.transaction() as tx:
-                    held = await record_receipts(tx, batch.run_id, batch.claim_id, receipts)
-                    if spared and held == len(receipts):
-                        await spare_tries(tx, batch.run_id, spared)
-                break
-            except TRANSIENT as error:
-                if wait_s is None:
-                    raise
-                log.warning("delivery.record_failed", run=batch.run_id, error=type(error).__name__)
-                await asyncio.sleep(wait_s)
-        if held != len(receipts):
-            log.warning("delivery.lease_lost", run=batch.run_id, claim=batch.claim_id, lost=len(receipts) - held)
 
     def _compose(self, message: Claimed, materials: RunMaterials) -> Composed | Receipt:
         source = Source(

@@ -5,6 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+import pytest
+
+from notifier.delivery import flights, receipts
 from notifier.domain.channel import Acceptance, Outgoing
 from notifier.settings import Settings
 from notifier.store.database import Database, Tx
@@ -110,3 +114,45 @@ async def test_cut_off_while_it_records_it_records(database: Database, settings:
         flaky.error = None
         await asyncio.gather(work, return_exceptions=True)
         assert await state_counts(database) == {"accepted": 3}
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), asyncpg.ReadOnlySQLTransactionError("read-only")])
+async def test_what_was_accepted_is_recorded_however_long_nothing_can_be_stored(
+    database: Database, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(receipts, "LONGEST_WAIT_S", 0.05)
+    await scene(database, settings, tmp_path, campaign(), contacts=3)
+    await launch_and_plan(database)
+    flaky, peer = _Flaky(database._pool), _Slow()
+    async with open_with(settings, flaky, email=peer) as sender:
+        work = asyncio.create_task(sender.drain_lane(3))
+        await _until(lambda: peer.asked == 3)
+        await asyncio.sleep(0.5)  # by then it has seen that no more is due
+        flaky.error = error
+        peer.first.set()
+        peer.go.set()
+        await _until(lambda: flaky.failed > 20 or work.done())
+        flaky.error = None
+        await asyncio.gather(work, return_exceptions=True)
+    assert await state_counts(database) == {"accepted": 3}
+    await assert_tallies_agree(database)
+
+
+async def test_cut_off_it_does_not_wait_for_ever_for_a_database_that_stays_away(
+    database: Database, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "LAST_S", 0.3)
+    await scene(database, settings, tmp_path, campaign(), contacts=3)
+    await launch_and_plan(database)
+    flaky, peer = _Flaky(database._pool), _Slow()
+    async with open_with(settings, flaky, email=peer) as sender:
+        work = asyncio.create_task(sender.drain_lane(3))
+        await _until(lambda: peer.asked == 3)
+        flaky.error = ConnectionResetError()
+        peer.first.set()
+        peer.go.set()
+        await _until(lambda: flaky.failed > 1)
+        work.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.gather(work, return_exceptions=True)
+    assert await state_counts(database) == {"sending": 3}  # in doubt when the lease runs out
