@@ -73,10 +73,11 @@ def resume(everything: Everything = False, channel: OfChannel = "", campaign: Of
         await ring(settings)
         return len(found)
 
-    if not with_rows(work):
+    lifted = with_rows(work)
+    if not lifted:
         complain("that is not stopped. `notifier stop` shows what is")
         raise typer.Exit(1)
-    say(f"{_called(wanted)} goes on.")
+    say(f"{_called(wanted)} goes on." if lifted == 1 else f"{_called(wanted)} goes on: {lifted} stops were lifted.")
 
 
 def _read_extent(everything: bool, channel: str, campaign: str, *, spare: bool) -> Extent:
@@ -103,7 +104,7 @@ def _show(found: list[tuple[Stop, list[Held]]], *, as_json: bool) -> None:
             f"{_called(stop.extent)} has been stopped since {stop.at:%Y-%m-%d %H:%M:%S} UTC by {stop.stopped_by}: {stop.reason}"
         )
         total = ("", "all", "", *asdict(reckon(*(run.counts for run in held))).values())
-        rows = [tuple(_facts(run).values()) for run in held]
+        rows = [(str(run.id), *tuple(_facts(run).values())[1:]) for run in held]  # a name, not a quantity
         say_table(("run", "campaign", "state", *_PARTS), [*rows, total], _PARTS)
 
 
@@ -112,8 +113,8 @@ def _facts(run: Held) -> dict[str, object]:
 
 
 def _called(extent: Extent) -> str:
-    but = " but emergencies" if extent.spares_emergencies else ""
-    return f"{'Everything' if extent.scope is Scope.EVERYTHING else f'{extent.scope.capitalize()} {extent.which}'}{but}"
+    what = "Everything" if extent.scope is Scope.EVERYTHING else f"{extent.scope.capitalize()} {extent.which}"
+    return f"{what} (emergencies go on)" if extent.spares_emergencies else what
 
 
 def add_commands(app: typer.Typer) -> None:

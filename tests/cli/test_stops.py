@@ -13,7 +13,7 @@ GIVEN = f"{PASSWORD}\n"
         (("--everything",), "Everything"),
         (("--channel", "sms"), "Channel sms"),
         (("--campaign", "measures-notice"), "Campaign measures-notice"),
-        (("--everything", "--spare-emergencies"), "Everything but emergencies"),
+        (("--everything", "--spare-emergencies"), "Everything (emergencies go on)"),
     ],
     ids=lambda given: "".join(given) if isinstance(given, tuple) else "",
 )
