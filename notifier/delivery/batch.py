@@ -280,7 +280,14 @@ class BatchSender:
             if not account.group_of(message.address):
                 wire.held.add(account.key)
             await self._rooms.slow_down(wire.materials, account, message.address, closed_s=handed.retry_after_s)
-        if cause := self._breakers.note(team_id, account.key, trouble, took_s=handed.took_s):
+        cause = self._breakers.window(team_id, account.key).add(
+            trouble,
+            took_s=handed.took_s,
+            now=time.monotonic(),
+            to=message.address,
+            has_others=len(wire.materials.routes.get(Channel(message.channel), ())) > 1,
+        )
+        if cause:
             receipt = handed.receipt
             await self._breakers.pause(team_id, account.key, cause=cause, reason=receipt.reason, code=receipt.code)
             return

@@ -19,8 +19,9 @@ from notifier.store.paused_accounts import (
 
 log = get_logger()
 SLOW_S = 10.0
-"""A hand-over that takes longer counts as a failure: the next account may be quicker."""
+"""A hand-over that takes longer counts as a failure where another account may be quicker."""
 _FAILURES, _WITHIN_S = 5, 60.0
+_SERVERS = 2  # one server that does not want us is that server's policy
 _FRESH_S = 0.5
 _BROKEN = frozenset({Trouble.UNREACHABLE, Trouble.UNKNOWN})
 KEEPS_PAUSED = _BROKEN | {Trouble.SENDER, Trouble.POLICY}
@@ -32,21 +33,25 @@ class Window:
     """The last hand-overs of an account by this worker."""
 
     broken: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=2 * _FAILURES))
-    refused_in_a_row: int = 0  # for who we are, by one server or many
+    refused_in_a_row: int = 0  # for who we are
+    refused_by: set[str] = field(default_factory=set)  # the domains, or numbers, it was in that row
 
-    def add(self, trouble: Trouble | None, *, took_s: float, now: float) -> str:
+    def add(self, trouble: Trouble | None, *, took_s: float, now: float, to: str, has_others: bool) -> str:
         """Why the account should pause, "" = it should not."""
         if trouble is Trouble.SENDER:
             return "sender"
         if trouble is None:
             self.refused_in_a_row = 0
+            self.refused_by.clear()
         elif trouble is Trouble.POLICY:
             self.refused_in_a_row += 1
-        self.broken.append((now, trouble in _BROKEN or took_s > SLOW_S))
+            if len(self.refused_by) < _SERVERS:
+                self.refused_by.add(to.rpartition("@")[2].lower())
+        self.broken.append((now, trouble in _BROKEN or (has_others and took_s > SLOW_S)))
         lately = [is_broken for at, is_broken in self.broken if now - at < _WITHIN_S]
         if sum(lately) >= _FAILURES and 2 * sum(lately) >= len(lately):
             return "provider"
-        return "sender" if self.refused_in_a_row >= _FAILURES else ""
+        return "sender" if self.refused_in_a_row >= _FAILURES and len(self.refused_by) >= _SERVERS else ""
 
 
 class Breakers:
@@ -80,10 +85,9 @@ class Breakers:
         async with self._database.transaction() as tx:
             await give_probe_back(tx, team_id, account)
 
-    def note(self, team_id: int, account: str, trouble: Trouble | None, *, took_s: float) -> str:
-        """One hand-over ended so; why the account should pause, "" = it should not."""
-        window = self._windows.setdefault((team_id, account), Window())
-        return window.add(trouble, took_s=took_s, now=time.monotonic())
+    def window(self, team_id: int, account: str) -> Window:
+        """What this worker saw of an account."""
+        return self._windows.setdefault((team_id, account), Window())
 
     async def pause(self, team_id: int, account: str, *, cause: str, reason: str, code: str) -> None:
         """Give the account nothing more, here at once and everywhere within half a second."""

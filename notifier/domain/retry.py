@@ -16,7 +16,7 @@ class Trouble(StrEnum):
     TOO_FAST = "too-fast"  # the provider's limits: slow down; nothing is wrong with the message
     UNREACHABLE = "unreachable"  # no connection, or the provider is out of order
     SENDER = "sender"  # they do not accept our account: ours to mend
-    POLICY = "policy"  # refused for who we are or what it says; others may pass
+    POLICY = "policy"  # refused by one server for who we are or what it says; others may pass
     GREYLISTED = "greylisted"  # come back later, to see that we do
     HANDSET = "handset"  # switched off or out of reach
     TEMPORARY = "temporary"  # any other "not now"
@@ -33,10 +33,10 @@ SPARED = FAILS_OVER
 _TOO_FAST_CODES = frozenset({"429", "421", "20429", "21611", "30001", "30022", "30023", "4.3.2", "4.4.5"})
 _TOO_FAST = re.compile(r"too (many|fast|much)|rate.?limit|throttl|unusual rate|TSS04", re.I)
 _SENDER_CODES = frozenset(
-    {"20003", "20005", "20404", "30002", "30007", "30034", "30450", "535", "530", "534", "538", "tls", "401", "403"}
-    | {f"5.7.{number}" for number in (3, 8, 9, 11, 14, 25, 26, 27, 28, 29, 30, 31, 32, 40, 57, 509, 515)}
+    {"20003", "20005", "20404", "30002", "535", "530", "534", "538", "tls", "401", "403", "sandbox-store", ""}
+    | {f"5.7.{number}" for number in (3, 8, 9, 11, 14, 57)}
 )
-"""Log-in, certificate, suspension, registration, filtering; SPF, DKIM and DMARC as Google and Microsoft number them."""
+"""Log-in, certificate, suspension: said of the account, whoever the message is for."""
 
 _UNREACHABLE_CODES = frozenset({"connect", "lost", "stalled", "500", "502", "503", "504"})
 _HANDSET_CODES = frozenset({"30003", "30008"})
@@ -49,7 +49,7 @@ def trouble_of(error: SendError) -> Trouble:
         return Trouble.UNKNOWN
     if error.code in _SENDER_CODES and error.fault is Fault.SENDER:
         return Trouble.SENDER
-    if error.fault is Fault.SENDER and isinstance(error, NeverAgain):
+    if isinstance(error, NeverAgain) and error.fault is Fault.SENDER:
         return Trouble.POLICY
     if isinstance(error, NeverAgain):
         return Trouble.PERMANENT
@@ -61,7 +61,7 @@ def trouble_of(error: SendError) -> Trouble:
         return Trouble.UNREACHABLE
     if error.code in _HANDSET_CODES:
         return Trouble.HANDSET
-    return Trouble.SENDER if error.fault is Fault.SENDER else Trouble.TEMPORARY
+    return Trouble.POLICY if error.fault is Fault.SENDER else Trouble.TEMPORARY
 
 
 def _is_too_fast(error: SendError) -> bool:
@@ -104,7 +104,7 @@ def next_wait_s(error: TryAgain | NeverAgain, purpose: Purpose, *, tries: int, d
     """
     trouble = trouble_of(error)
     waits = WAITS.get(trouble, {}).get(purpose)
-    if waits is None or (waits.tries and tries >= waits.tries):
+    if waits is None or (waits.tries and tries >= waits.tries and not _may_pass(error, trouble)):
         return None
     wait = min(waits.first_s * 2.0 ** min(max(tries - 1, 0), 20), waits.most_s)
     wait *= 1 - _JITTER + 2 * _JITTER * draw
@@ -112,3 +112,8 @@ def next_wait_s(error: TryAgain | NeverAgain, purpose: Purpose, *, tries: int, d
         asked = error.retry_after_s or (error.after_s if RULES[purpose].lane not in URGENT_LANES else 0.0)
         wait = max(wait, asked * (1 + _JITTER * draw))
     return wait
+
+
+def _may_pass(error: TryAgain | NeverAgain, trouble: Trouble) -> bool:
+    """Refused for who we are, but for now alone: a name that is not found today, a check that failed to run."""
+    return trouble is Trouble.POLICY and isinstance(error, TryAgain)

@@ -63,11 +63,15 @@ async def pause_account(tx: Tx, team_id: int, account: str, *, cause: str, reaso
 
 
 async def take_probe(tx: Tx, team_id: int, account: str) -> bool:
-    """Whether this worker, and no other, tries one message now; the next try comes later each time, 5 minutes at most."""
+    """Whether this worker, and no other, tries one message now.
+
+    The next try comes later each time, after 5 minutes at most; always so where somebody has to mend it.
+    """
     taken = await tx.fetchval(
         """
         UPDATE notifier.paused_accounts SET probes = probes + 1,
-            probe_at = now() + make_interval(secs => least($3 * 2 ^ least(probes + 1, 10), $4::float8))
+            probe_at = now() + make_interval(secs =>
+                CASE WHEN cause = 'sender' THEN $4 ELSE least($3 * 2 ^ least(probes + 1, 10), $4::float8) END)
         WHERE team_id = $1 AND account = $2 AND probe_at <= now() RETURNING true
         """,
         team_id,

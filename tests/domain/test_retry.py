@@ -25,10 +25,15 @@ _SENDER = Fault.SENDER
         (TryAgain("log-in refused: 535", code="535", fault=_SENDER), Trouble.SENDER),
         (TryAgain("log-in refused", code="20003", fault=_SENDER), Trouble.SENDER),
         (TryAgain("whatever", code="", fault=_SENDER), Trouble.SENDER),
+        (TryAgain("account suspended", code="30002", fault=_SENDER), Trouble.SENDER),
+        (NeverAgain("550 5.7.57 not authenticated", code="5.7.57", fault=_SENDER), Trouble.SENDER),
+        (TryAgain("450 4.1.8 sender domain not found", code="4.1.8", fault=_SENDER), Trouble.POLICY),
+        (TryAgain("451 4.5.0 protocol hiccup", code="4.5.0", fault=_SENDER), Trouble.POLICY),
+        (NeverAgain("550 5.7.509 access denied, DMARC", code="5.7.509", fault=_SENDER), Trouble.POLICY),
         (TryAgain("the handset cannot be reached now", code="30003"), Trouble.HANDSET),
-        (NeverAgain("550 5.7.26 unauthenticated", code="5.7.26", fault=_SENDER), Trouble.SENDER),
-        (NeverAgain("550 5.7.515 access denied", code="5.7.515", fault=_SENDER), Trouble.SENDER),
-        (NeverAgain("filtered as unwanted", code="30007", fault=_SENDER), Trouble.SENDER),
+        (NeverAgain("550 5.7.26 unauthenticated", code="5.7.26", fault=_SENDER), Trouble.POLICY),
+        (NeverAgain("550 5.7.515 access denied", code="5.7.515", fault=_SENDER), Trouble.POLICY),
+        (NeverAgain("filtered as unwanted", code="30007", fault=_SENDER), Trouble.POLICY),
         (NeverAgain("550 5.7.1 not wanted here", code="5.7.1", fault=_SENDER), Trouble.POLICY),
         (NeverAgain("sending to this region is not enabled", code="21408", fault=_SENDER), Trouble.POLICY),
         (NeverAgain("no such user", code="5.1.1", fault=Fault.RECIPIENT), Trouble.PERMANENT),
@@ -80,3 +85,8 @@ def test_what_is_refused_for_what_it_says_fails_after_some_tries() -> None:
     waits = [next_wait_s(unwanted, Purpose.SERVICE, tries=tries, draw=0.5) for tries in (1, 2, 3)]
     assert waits == [900, 1800, None]
     assert next_wait_s(NeverAgain("no", fault=Fault.RECIPIENT), Purpose.SERVICE, tries=1, draw=0.5) is None
+
+
+def test_what_is_refused_for_now_alone_goes_again_until_it_expires() -> None:
+    later = TryAgain("450 4.1.8", code="4.1.8", fault=_SENDER)
+    assert next_wait_s(later, Purpose.SERVICE, tries=30, draw=0.5) == 3_600
