@@ -90,13 +90,12 @@ _SETTLE = (
     f"""
 WITH held AS (
     SELECT {_HELD}, '' AS source,
-        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' WHEN r.state = 'cancelled' THEN 'cancelled'
-            ELSE 'queued' END AS next,
+        CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'expired' ELSE 'queued' END AS next,
         CASE WHEN m.expires_at <= (SELECT notifier.now()) THEN 'still in doubt when its time ran out'
-            WHEN r.state = 'cancelled' THEN 'stopped by a person' ELSE 'sent again' END AS why
+            ELSE 'sent again' END AS why
     FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id
     JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
-    WHERE r.state IN ('running', 'stopped', 'cancelled') AND m.state = 'uncertain' AND {RESENT}
+    WHERE r.state IN ('running', 'stopped') AND m.state = 'uncertain' AND {RESENT}
         AND least(m.expires_at, {RESEND_AT.format(patience="$1")}) <= (SELECT notifier.now())
         AND (s.in_doubt = 'resend' OR m.channel <> ALL ($2::text[]) OR m.expires_at <= (SELECT notifier.now()) OR EXISTS (
             SELECT 1 FROM notifier.look_ups l WHERE l.run_id = m.run_id AND l.message_id = m.id AND l.attempts = m.attempts
@@ -109,6 +108,8 @@ WITH held AS (
 
 async def settle_uncertain(tx: Tx, patience: timedelta, *, looked_up: Sequence[str] = ()) -> int:
     """Queue again what its purpose allows to resend, ever more rarely until it expires; the rest waits for a person.
+
+    In a cancelled run a doubt stays one: it may have arrived, and nothing of it goes again.
 
     Of the channels `looked_up`, nothing that is to be reconciled goes again before its provider was asked.
     """

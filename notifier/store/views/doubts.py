@@ -49,7 +49,7 @@ async def list_doubts(tx: Tx, team_id: int, *, limit: int = 200) -> list[DoubtLi
         SELECT m.run_id, r.campaign_key, r.drill, m.step, m.channel, count(*) AS count,
             count(*) FILTER (WHERE m.expires_at > notifier.now()) AS fresh,
             count(*) FILTER (WHERE l.answer = 'not-found') AS looked_up,
-            min(m.changed_at) AS since, NOT ({RESENT}) AS asks
+            min(m.changed_at) AS since, NOT ({RESENT}) OR r.state = 'cancelled' AS asks
         FROM notifier.runs r JOIN notifier.messages m ON m.run_id = r.id AND m.state = 'uncertain'
         JOIN notifier.run_steps s ON s.run_id = m.run_id AND s.step = m.step
         LEFT JOIN notifier.look_ups l ON l.run_id = m.run_id AND l.message_id = m.id AND l.attempts = m.attempts
