@@ -7,6 +7,7 @@ from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.messages.claim import Batch, begin_suspect, claim_suspect, list_lane_runs
 from notifier.store.messages.doubts import sweep_dead_claims
+from notifier.store.views.doubts import list_set_aside
 from tests.builders import (
     add_contact,
     assert_tallies_agree,
@@ -81,6 +82,20 @@ async def test_a_dead_lease_counts_one_crash_for_each_message_of_its_batch(
     await _die(database)
     assert await _crashes(database) == [("c0", 1), ("c1", 1), ("c2", 0)]
     assert [state for _, state, _ in await states(database)] == ["uncertain", "uncertain", "queued"]
+
+
+async def test_what_is_set_aside_after_it_may_have_left_is_told_as_a_doubt(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    run_id = await _scene(database, settings, tmp_path, 1)
+    await claim(database, run_id)
+    await execute(database, "UPDATE notifier.messages SET crashes = 2")
+    await _die(database)
+    assert await states(database) == [("c0", "failed", ASIDE)]
+    assert set(await fetch(database, "SELECT kind FROM notifier.events")) == {("failed",), ("uncertain",)}
+    async with database.transaction() as tx:
+        (line,) = await list_set_aside(tx, 1)
+    assert line.in_doubt == 1
 
 
 async def test_suspects_are_claimed_alone_and_ordinary_batches_pass_them_over(

@@ -45,13 +45,17 @@ WITH dead AS (
         SELECT id FROM notifier.claims WHERE alive_until < now() FOR UPDATE SKIP LOCKED)
     RETURNING id, run_id, ids, begun),
 held AS (
-    SELECT {_PLACE}, m.crashes + 1 AS crashes, '' AS source,
+    SELECT {_PLACE}, m.crashes + 1 AS crashes, '' AS source, d.begun, m.attempts,
         CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN 'failed' WHEN d.begun THEN 'uncertain' ELSE 'queued' END AS next,
         CASE WHEN m.crashes + 1 >= {SET_ASIDE_AFTER} THEN '{_SET_ASIDE}' WHEN d.begun THEN 'the worker died'
             ELSE 'the worker died before it was sent' END AS why
     FROM dead d CROSS JOIN LATERAL unnest(d.ids) AS one(id)
     JOIN notifier.messages m ON m.run_id = d.run_id AND m.id = one.id
     WHERE m.state = 'sending' AND m.claim_id = d.id ORDER BY m.run_id, m.id FOR UPDATE OF m),
+doubted AS (  -- set aside, and yet it may have left
+    INSERT INTO notifier.events (at, run_id, message_id, event_key, kind, reason)
+    SELECT (SELECT notifier.now()), run_id, id, 'uncertain:settled:' || attempts, 'uncertain', 'the worker died'
+    FROM held WHERE begun AND next = 'failed' ON CONFLICT DO NOTHING),
 """
     + _MOVE_MANY
 )
