@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -137,11 +137,11 @@ class Work:
 
     async def tick(self) -> None:
         """The clock: doubts, recurring runs, steps that are due, ends. The trouble of one does not stop the others."""
-        await _on_its_own("keep_house", self._keep_house())
-        await _on_its_own("settle", self._settle())
         if self._settings.recurring:
             await _on_its_own("recur", make_recurring_runs(self._database))
-        await _on_its_own("plan", self._plan())
+        await _on_its_own("plan", self._plan())  # before all that may take long: it may be an emergency
+        await _on_its_own("keep_house", self._keep_house())
+        await _on_its_own("settle", self._settle())
         await _on_its_own("pause", self._pause())
         await _on_its_own("alarms", self._alarms())
         await _on_its_own("watch", self._watch())
@@ -208,12 +208,23 @@ class Work:
 
     async def all_at_once(self, lanes: Sequence[int]) -> None:
         """One round of everything, for the time Redis is gone."""
+        async with asyncio.TaskGroup() as group:
+            rest = group.create_task(self._all_but_drains())
+            for lane in lanes:
+                group.create_task(self._drain_beside(rest, lane))
+
+    async def _all_but_drains(self) -> None:
         await self.tick()
         await _on_its_own("callbacks", self.callbacks())
         await _on_its_own("notes", self.notes())
-        async with asyncio.TaskGroup() as group:
-            for lane in lanes:  # side by side, and soon back: an emergency waits for no other lane
-                group.create_task(_on_its_own("drain", self.drain(lane, budget_s=_ROUND_S)))
+
+    async def _drain_beside(self, rest: asyncio.Task[None], lane: int) -> None:
+        """Again and again, and once after the rest: an emergency waits for no other lane, nor for what is planned."""
+        is_last = False
+        while not is_last:
+            is_last = rest.done() or self._shall_end
+            await _on_its_own("drain", self.drain(lane, budget_s=_ROUND_S))
+            await asyncio.wait({rest}, timeout=_ROUND_S)
 
 
 async def _on_its_own(part: str, work: Awaitable[object]) -> None:
@@ -268,7 +279,7 @@ async def _keep_time(work: Work, bell: Bell, lanes: Sequence[int], stop: asyncio
     while not stop.is_set():
         match await bell.take_turn("tick", TICK_S * 0.9):
             case None:
-                await work.all_at_once(lanes)
+                await _end_with_grace(work.all_at_once(lanes), stop)
             case is_ours:
                 await _on_its_own("ring", work.ring_for_due(lanes, *(("tick",) if is_ours else ())))
         await _stopped_within(TICK_S, stop)
@@ -336,6 +347,15 @@ async def _serve(settings: Settings, work: Work, queue: str, stop: asyncio.Event
 async def _stopped_within(seconds: float, stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _end_with_grace(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Told to stop, it has as long as a job, then it is cut off."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await _cut(stopping)
+    await asyncio.wait({working}, timeout=_GRACE_S)
+    await _cut(working)
 
 
 async def _cut(task: asyncio.Task[Any]) -> None:

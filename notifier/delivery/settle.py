@@ -25,7 +25,7 @@ from notifier.store.runs import Run, get_run
 log = get_logger()
 RECONCILE_FOR = timedelta(minutes=5)
 """How long a callback may take to settle a doubt before the message goes again."""
-_CANCEL_S = 5.0
+_CANCEL_S = 0.5
 
 NOT_SENT = "a person said it was not sent"
 _WHY: Mapping[Verdict, str] = {
