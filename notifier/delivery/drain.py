@@ -52,6 +52,7 @@ class Sender:
         self._rooms = Rooms(database, self.accounts, self._limits, breakers)
         self._batches = BatchSender(settings, database, self.accounts, rooms=self._rooms, breakers=breakers)
         self._expired_at: dict[tuple[RunId, int], float] = {}
+        self._suspected: set[int] = set()  # lanes with a suspect on the wire
         self._is_stopping = False
 
     def stop_claiming(self) -> None:
@@ -109,19 +110,33 @@ class Sender:
         async with Flights() as flights:
             while course.goes_on and not (self._is_stopping or flights.has_failed):
                 await flights.make_way()
-                if course.has_suspects:  # one before each batch: neither holds up the other
-                    await self._send_next(course, flights, suspect=True)
+                if course.has_suspects and lane not in self._suspected:  # beside batches: neither holds up the other
+                    await self._send_suspect(course, flights)
                 await self._send_next(course, flights)
                 course.goes_on &= time.monotonic() < ends  # looked at last: each run gets its turn
         return Drained(sent=course.sent, settled=course.settled, more=not course.is_empty, wait_s=course.wait_s)
 
-    async def _send_next(self, course: "_Course", flights: Flights, *, suspect: bool = False) -> None:
+    async def _send_suspect(self, course: "_Course", flights: Flights) -> None:
+        """One of a lane at a time in this process: two together would share each other's deaths."""
+        self._suspected.add(course.lane)
+        flight = None
+        try:
+            flight = await self._send_next(course, flights, suspect=True)
+        finally:
+            if flight is None:
+                self._suspected.discard(course.lane)
+            else:
+                flight.add_done_callback(lambda _: self._suspected.discard(course.lane))
+
+    async def _send_next(
+        self, course: "_Course", flights: Flights, *, suspect: bool = False
+    ) -> asyncio.Task[None] | None:
         """Claim what there is room for, send it off, and give back at once what may not go by itself."""
         room = await self._rooms.ask(course.materials, course.lane, want=1 if suspect else BATCH)
         if not room.most:
             course.wait_s, course.goes_on = room.wait_s, False
             course.settled += await self._expire(course)
-            return
+            return None
         channels, most = room.choose(course.turn, empty=course.empty)
         limit = await self._limit(course, room, flights, most=most)
         if suspect:
@@ -139,10 +154,11 @@ class Sender:
             course.has_suspects = batch.cursor is not None
         else:
             course.follow(batch, channels, room)
-        if leaving:
-            batch = replace(batch, messages=leaving)
-            work = self._batches.deliver(batch, assigned, course.materials, course.lane)
-            flights.start(work, messages=len(leaving))
+        if not leaving:
+            return None
+        batch = replace(batch, messages=leaving)
+        work = self._batches.deliver(batch, assigned, course.materials, course.lane)
+        return flights.start(work, messages=len(leaving))
 
     async def _assign(self, batch: Batch, room: Room, course: "_Course") -> Assigned:
         assigned = await self._rooms.assign(batch, room, course.materials, course.lane)

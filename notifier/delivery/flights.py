@@ -44,9 +44,11 @@ class Flights:
         """Whether one of them raised: nothing more should start."""
         return self._error is not None
 
-    def start(self, work: Coroutine[Any, Any, None], *, messages: int) -> None:
+    def start(self, work: Coroutine[Any, Any, None], *, messages: int) -> asyncio.Task[None]:
         """Send one off."""
-        self._flying[asyncio.create_task(work)] = messages
+        flight = asyncio.create_task(work)
+        self._flying[flight] = messages
+        return flight
 
     async def make_way(self, *, fewer_than: int = AT_ONCE) -> None:
         """Wait until fewer than so many fly."""
