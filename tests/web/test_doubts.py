@@ -93,7 +93,7 @@ async def test_the_api_lists_settles_and_replays(database: Database, settings: S
         (doubt,) = (await caller.get("/api/v1/doubts")).json()["items"]
         assert (doubt["run_id"], doubt["count"], doubt["fresh"], doubt["asks"]) == (run_id, 2, 2, True)
         (aside,) = (await caller.get("/api/v1/set-aside")).json()["items"]
-        assert (aside["count"], aside["reason"], aside["crashes"], aside["in_doubt"]) == (2, ASIDE, 3, 0)
+        assert (aside["count"], aside["reason"], aside["crashes"], aside["in_doubt"]) == (2, ASIDE, 3, 2)
         listed = (await caller.get("/api/v1/messages", params={"run_id": run_id, "state": "failed"})).json()["items"]
         replayed = await caller.post(f"/api/v1/messages/{listed[0]['id']}/replay")
         assert (replayed.status_code, replayed.json()["state"]) == (200, "queued")
