@@ -121,10 +121,10 @@ async def test_six_rolling_restarts_drain_double_nothing_and_use_up_no_tries(
         for nth in range(1, 7):
             new = await mother.bear(settings)
             await book.took(nth * 150)
-            held = await fetch(database, "SELECT 1 FROM notifier.claims WHERE worker LIKE '%:' || $1", str(old.pid))
+            # It is told to stop while it has messages on the wire.
+            await until(database, f"SELECT count(*) > 0 FROM notifier.claims WHERE worker LIKE '%:{old.pid}'", True)
             old.terminate()
             assert await old.wait() == 0
-            assert held, "it was told to stop while it had messages on the wire"
             assert not await fetch(database, "SELECT 1 FROM notifier.claims WHERE worker LIKE '%:' || $1", str(old.pid))
             old = new
         await book.tell(dot_delay_s=0)
