@@ -12,7 +12,7 @@ import pytest
 
 from notifier.delivery.accounts import Accounts
 from notifier.delivery.callbacks import apply_callbacks
-from notifier.delivery.notes import UNKNOWN, NoteSender, note_token
+from notifier.delivery.notes import UNKNOWN, NoteSender
 from notifier.domain.channel import Channel, EmailContent, SmsContent
 from notifier.domain.errors import NeverAgain, OutcomeUnknown, TryAgain
 from notifier.domain.keys import derive_keys
