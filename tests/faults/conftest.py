@@ -8,7 +8,14 @@ from tests.faults.mother import Mother, open_mother
 
 
 @pytest.fixture(scope="session")
-async def mother() -> AsyncIterator[Mother]:
-    """Forks real workers; imports once."""
+async def only_mother() -> AsyncIterator[Mother]:
+    """Imports once."""
     async with open_mother() as opened:
         yield opened
+
+
+@pytest.fixture
+async def mother(only_mother: Mother) -> AsyncIterator[Mother]:
+    """Forks real workers, none of which outlives the test."""
+    yield only_mother
+    await only_mother.bury()
